@@ -1,0 +1,80 @@
+import type { TaskChange, TaskPriority } from '../domain/task.ts';
+import type { TaskMessage } from './messages.ts';
+
+/**
+ * The port through which tasks reach workers and changes reach subscribers.
+ *
+ * Messages are hints: an implementation may lose, duplicate or reorder them (a crash does), and no outcome may depend
+ * on it. What it does promise is below, and `test/contract/broker.test.ts` holds every implementation to it.
+ */
+export interface Broker {
+  /** Whether a publish has a chance right now. */
+  readonly ready: boolean;
+
+  /** Calls `listener` each time the broker becomes usable (again). Returns the way to stop it. */
+  onReady(listener: () => void): () => void;
+
+  /**
+   * Hands tasks to their priority's queue. Resolves once every message is confirmed: stored durably, in a queue.
+   * @throws BrokerUnavailable when one could not be confirmed in time; some of the others may have arrived all the same.
+   */
+  publishTasks(messages: readonly TaskMessage[]): Promise<void>;
+
+  /**
+   * Takes tasks from all three queues at once, never holding more than `slots[priority]` unsettled deliveries of each.
+   * Survives the loss of the connection or of a channel by consuming again; deliveries from before are then void.
+   * A priority with 0 slots is not consumed.
+   */
+  consumeTasks(options: {
+    slots: Readonly<Record<TaskPriority, number>>;
+    onTask: (delivery: TaskDelivery) => void;
+  }): Promise<TaskConsumer>;
+
+  /** Number of messages that wait in the queue and have not been handed to a consumer. @throws BrokerUnavailable */
+  queueDepth(priority: TaskPriority): Promise<number>;
+
+  /** Announces changes, in this order. Best effort: never throws, and what gets lost is healed from the database. */
+  publishEvents(changes: readonly TaskChange[]): void;
+
+  /**
+   * A private stream of announced changes. It carries nothing until something is bound.
+   * `onGap` is called when changes may have been missed (the stream was cut and is whole again, bindings included).
+   */
+  openEventStream(options: {
+    onChange: (change: TaskChange) => void;
+    onGap: () => void;
+  }): Promise<EventStream>;
+
+  /** Stops everything. Unsettled deliveries go back to their queue. */
+  close(): Promise<void>;
+}
+
+/** One message handed to this worker. Exactly one of `ack` and `requeue` is called, once; a second call is ignored. */
+export interface TaskDelivery {
+  readonly message: TaskMessage;
+  /** Done with it: it leaves the queue. */
+  ack(): void;
+  /** Could not deal with it: it goes back to the queue for anyone. */
+  requeue(): void;
+}
+
+export interface TaskConsumer {
+  /** Stops taking. Resolves when no further delivery will come; those already handed over can still be settled. */
+  stop(): Promise<void>;
+}
+
+export interface EventStream {
+  /**
+   * Adds a binding (`eventPattern`). Once it resolves, every later change that matches will be delivered.
+   * While the broker is away it resolves at once; the binding takes effect, followed by `onGap`, when the broker is back.
+   */
+  bind(pattern: string): Promise<void>;
+  /** Takes a binding away. */
+  unbind(pattern: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The broker did not take it: not connected, or no confirmation in time. */
+export class BrokerUnavailable extends Error {
+  override readonly name = 'BrokerUnavailable';
+}

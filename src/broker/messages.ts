@@ -1,0 +1,22 @@
+import type { TaskChange, TaskPriority, TaskStatus } from '../domain/task.ts';
+
+/** What travels through a task queue: only where to look. The row is the truth. */
+export interface TaskMessage {
+  id: string;
+  priority: TaskPriority;
+}
+
+/** Topic exchange that carries every change of status. */
+export const EVENTS_EXCHANGE = 'task.events';
+
+/** `task.<id>.<PRIORITY>.<STATUS>`: the routing key under which a change is announced. */
+export function eventRoutingKey({ task, event }: TaskChange): string {
+  return `task.${task.id}.${task.priority}.${event.status}`;
+}
+
+/** Binding pattern for all that is given; what is left out matches anything. */
+export function eventPattern(
+  match: { id?: string; priority?: TaskPriority; status?: TaskStatus } = {},
+): string {
+  return `task.${match.id ?? '*'}.${match.priority ?? '*'}.${match.status ?? '*'}`;
+}
