@@ -29,13 +29,13 @@ export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 /** A failure of one run, as it is stored and shown. */
-export interface TaskError {
+export type TaskError = {
   name: string;
   message: string;
   stack: string | null;
   /** The attempt that failed. */
   attempt: number;
-}
+};
 
 /** A unit of work as it is stored. Field by field documented in `prisma/schema.prisma`. */
 export interface Task {

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { badInput, type InputIssue } from './errors.ts';
+
+/**
+ * Parses what a client sent, once, at the door.
+ * @param root where in the client's input the value stands; issues are told by their path from the outside
+ * @throws AppError BAD_USER_INPUT that names every problem
+ */
+export function parseInput<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  root: readonly (string | number)[] = [],
+): z.infer<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw badInput(parsed.error.issues.flatMap((issue) => toInputIssues(issue, root)));
+}
+
+/** The id of a task, as both APIs take it. */
+export function parseTaskId(value: unknown, root: readonly (string | number)[] = ['id']): string {
+  return parseInput(taskIdSchema, value, root).toLowerCase();
+}
+
+export const taskIdSchema = z.uuid({ error: 'must be a UUID' });
+
+function toInputIssues(issue: z.core.$ZodIssue, root: readonly (string | number)[]): InputIssue[] {
+  const path = [...root, ...issue.path.map((key) => (typeof key === 'number' ? key : String(key)))];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key], message: 'is not a known field' }));
+  }
+  return [{ path, message: issue.message }];
+}

@@ -1,0 +1,127 @@
+import type { AttemptOutcome, Json, TaskError, TaskStatus } from './task.ts';
+
+/**
+ * The state machine. A transition is a planned change of one task: it applies only if the guard still holds when it
+ * reaches the row (compare-and-set), and then raises the version by one and leaves one event.
+ *
+ * There is no other way to change a status. What follows from the new status alone (`finished_at`, `started_at`,
+ * `queued_at`, letting go of the worker) is derived where transitions are applied: `store/apply-transitions.ts`.
+ * Times are the database's, so that no two clocks are ever compared.
+ */
+export interface Transition {
+  readonly taskId: string;
+  readonly guard: {
+    /** The statuses it may leave. */
+    readonly status: readonly TaskStatus[];
+    /** The fencing token: only the run that still holds this version may change the task. */
+    readonly version?: number;
+    /** Not before the task's `runAt`. */
+    readonly due?: true;
+  };
+  readonly patch: {
+    readonly status: TaskStatus;
+    /** +1 when a run starts, −1 when it is given back unused. */
+    readonly attemptDelta?: 1 | -1;
+    /** Adds as many attempts as the task was created with. */
+    readonly renewAttempts?: true;
+    /** The task is due again this long from now. */
+    readonly runAfterMs?: number;
+    readonly workerId?: string;
+    readonly result?: Json;
+    readonly error?: TaskError;
+  };
+  /** Why, in words; kept with the event. */
+  readonly reason?: string;
+  /** How the run that this ends went. */
+  readonly outcome?: AttemptOutcome;
+}
+
+/** The right to settle one run: whoever holds the version that the claim returned. */
+export interface Claim {
+  readonly taskId: string;
+  readonly version: number;
+}
+
+/** NEW → PENDING. RabbitMQ has confirmed the task's message. */
+export function enqueue(taskId: string): Transition {
+  return { taskId, guard: { status: ['NEW'] }, patch: { status: 'PENDING' } };
+}
+
+/** NEW | PENDING → IN_PROGRESS. One worker gets it; for all others the guard fails. */
+export function claim(taskId: string, workerId: string): Transition {
+  return {
+    taskId,
+    guard: { status: ['NEW', 'PENDING'], due: true },
+    patch: { status: 'IN_PROGRESS', attemptDelta: 1, workerId },
+  };
+}
+
+/** IN_PROGRESS → COMPLETED. */
+export function complete(claim: Claim, result: Json): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'COMPLETED', result },
+    outcome: 'COMPLETED',
+  };
+}
+
+/** IN_PROGRESS → NEW. The run failed, used up its attempt, and another follows after the delay. */
+export function retryLater(claim: Claim, failure: Failure, delayMs: number): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'NEW', error: failure.error, runAfterMs: delayMs },
+    reason: `Attempt ${failure.error.attempt} failed: ${failure.error.message}`,
+    outcome: failure.outcome,
+  };
+}
+
+/** IN_PROGRESS → FAILED. The last attempt failed, or the handler said not to retry. */
+export function fail(claim: Claim, failure: Failure): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'FAILED', error: failure.error },
+    reason: failure.error.message,
+    outcome: failure.outcome,
+  };
+}
+
+/** IN_PROGRESS → NEW. The worker is shutting down and gives the task back; its attempt is not used up. */
+export function release(claim: Claim): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: 0 },
+    reason: 'The worker shut down and gave the task back.',
+    outcome: 'RELEASED',
+  };
+}
+
+/** NEW | PENDING | IN_PROGRESS → CANCELLED. A client's wish; final at once, also for the code that runs. */
+export function cancel(taskId: string, reason?: string): Transition {
+  return {
+    taskId,
+    guard: { status: ['NEW', 'PENDING', 'IN_PROGRESS'] },
+    patch: { status: 'CANCELLED' },
+    reason: reason ?? 'Cancelled by a client.',
+    outcome: 'CANCELLED',
+  };
+}
+
+/** FAILED | CANCELLED → NEW. Runs again, with fresh attempts on top of those used. */
+export function retry(taskId: string): Transition {
+  return {
+    taskId,
+    guard: { status: ['FAILED', 'CANCELLED'] },
+    patch: { status: 'NEW', renewAttempts: true, runAfterMs: 0 },
+    reason: 'Retried by a client.',
+  };
+}
+
+/** How a run went wrong. */
+export interface Failure {
+  readonly error: TaskError;
+  readonly outcome: 'FAILED' | 'TIMED_OUT' | 'WORKER_DIED';
+}
+
+function held(claim: Claim): Pick<Transition, 'taskId' | 'guard'> {
+  return { taskId: claim.taskId, guard: { status: ['IN_PROGRESS'], version: claim.version } };
+}

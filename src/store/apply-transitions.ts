@@ -1,0 +1,95 @@
+import type { TaskChange } from '../domain/task.ts';
+import type { Transition } from '../domain/transitions.ts';
+import type { Sql, Statement } from './database.ts';
+import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
+
+/**
+ * Applies each transition whose guard still holds, and writes its event, in one statement.
+ *
+ * @param transitions at most one per task
+ * @returns what happened, in the order of the input; undefined where the guard no longer held
+ */
+export async function applyTransitions(
+  sql: Sql,
+  transitions: readonly Transition[],
+): Promise<(TaskChange | undefined)[]> {
+  if (transitions.length === 0) return [];
+  const wanted = transitions.map(({ taskId, guard, patch, reason, outcome }, ordinal) => ({
+    ordinal,
+    id: taskId,
+    from_status: guard.status,
+    from_version: guard.version,
+    due: guard.due,
+    status: patch.status,
+    attempt_delta: patch.attemptDelta,
+    renew_attempts: patch.renewAttempts,
+    run_after_ms: patch.runAfterMs,
+    worker_id: patch.workerId,
+    result: patch.result,
+    error: patch.error,
+    reason,
+    outcome,
+  }));
+  const rows = await sql.run<ChangeRow & { ordinal: number }>(APPLY, [JSON.stringify(wanted)]);
+  const changes = new Array<TaskChange | undefined>(transitions.length).fill(undefined);
+  for (const { ordinal, ...row } of rows) changes[ordinal] = toChange(row);
+  return changes;
+}
+
+const APPLY: Statement = {
+  name: 'apply_transitions',
+  // `locked` takes the rows in the order of their ids, so that two batches cannot deadlock, and sees each row as its
+  // latest committed version. The guard compares the status as text: an index on status must not serve it, or a
+  // planner without statistics reads the whole backlog for every batch.
+  text: `
+with wanted as (
+  select *
+  from jsonb_to_recordset($1::jsonb) as w(
+    ordinal int, id uuid, from_status text[], from_version int, due boolean, status task_status, attempt_delta int,
+    renew_attempts boolean, run_after_ms float8, worker_id uuid, result jsonb, error jsonb, reason text,
+    outcome attempt_outcome
+  )
+),
+locked as (
+  select w.*, t.status as previous_status, t.worker_id as previous_worker_id
+  from wanted w
+  join tasks t on t.id = w.id
+  where t.status::text = any (w.from_status)
+    and (w.from_version is null or t.version = w.from_version)
+    and (w.due is null or t.status <> 'NEW' or t.run_at <= now())
+  order by t.id
+  for update of t
+),
+changed as (
+  update tasks t
+  set status = l.status,
+      version = t.version + 1,
+      attempt = t.attempt + coalesce(l.attempt_delta, 0),
+      max_attempts = t.max_attempts + case when l.renew_attempts then t.attempt_budget else 0 end,
+      run_at = case when l.run_after_ms is null then t.run_at else now() + l.run_after_ms * interval '1 ms' end,
+      queued_at = case when l.status = 'PENDING' then now() else t.queued_at end,
+      started_at = case when l.status = 'IN_PROGRESS' then now() else t.started_at end,
+      finished_at = case when l.status in ('COMPLETED', 'FAILED', 'CANCELLED') then now() end,
+      worker_id = l.worker_id,
+      result = l.result,
+      error = coalesce(l.error, t.error),
+      progress = case when l.status = 'IN_PROGRESS' then null else t.progress end,
+      progress_message = case when l.status = 'IN_PROGRESS' then null else t.progress_message end
+  from locked l
+  where t.id = l.id
+  returning t.*, l.ordinal, l.previous_status, l.reason, l.error as failure,
+    case when l.previous_status = 'IN_PROGRESS' then l.outcome end as outcome,
+    coalesce(l.worker_id, l.previous_worker_id) as event_worker_id
+),
+history as (
+  insert into task_events (task_id, version, status, previous_status, attempt, reason, outcome, worker_id, error)
+  select c.id, c.version, c.status, c.previous_status, c.attempt, c.reason, c.outcome, c.event_worker_id, c.failure
+  from changed c
+  order by c.ordinal
+  returning *
+)
+select t.ordinal, ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+from changed t
+join history e on e.task_id = t.id
+order by t.ordinal`,
+};

@@ -1,0 +1,89 @@
+import type { NewTask } from '../domain/new-task.ts';
+import type { TaskChange, TaskStatus } from '../domain/task.ts';
+import type { Sql, Statement } from './database.ts';
+import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
+
+/** A task with the identity that the service gave it. */
+export interface TaskRow extends NewTask {
+  /** UUID version 7. */
+  id: string;
+  /** SHA-256 of the input; with an idempotency key only. */
+  inputHash: Buffer | null;
+}
+
+/**
+ * Stores tasks with their first events, in one statement. One whose idempotency key is taken is left out.
+ *
+ * @param dueStatus what a task becomes that is due at once: PENDING when the caller commits only after its message is
+ *   confirmed, else NEW. One that is due later is NEW.
+ * @returns the changes in the order of the input, NEW before PENDING
+ */
+export async function insertTasks(
+  sql: Sql,
+  rows: readonly TaskRow[],
+  dueStatus: Extract<TaskStatus, 'NEW' | 'PENDING'>,
+): Promise<TaskChange[]> {
+  const wanted = rows.map((row, ordinal) => ({
+    ordinal,
+    id: row.id,
+    title: row.title,
+    description: row.description,
+    priority: row.priority,
+    type: row.type,
+    payload: row.payload,
+    max_attempts: row.maxAttempts,
+    timeout_seconds: row.timeoutSeconds,
+    run_at: row.runAt,
+    idempotency_key: row.idempotencyKey,
+    input_hash: row.inputHash && `\\x${row.inputHash.toString('hex')}`,
+  }));
+  const found = await sql.run<ChangeRow>(INSERT, [JSON.stringify(wanted), dueStatus]);
+  return found.map(toChange).map(asOfCreation);
+}
+
+/** The row is already what the last event made it; the first event shows the task as it was created. */
+function asOfCreation({ event, task }: TaskChange): TaskChange {
+  if (event.version === task.version) return { event, task };
+  return { event, task: { ...task, status: event.status, version: event.version, queuedAt: null } };
+}
+
+const INSERT: Statement = {
+  name: 'insert_tasks',
+  text: `
+with wanted as (
+  select w.*, case when w.run_at > now() then 'NEW' else $2::task_status end as status
+  from jsonb_to_recordset($1::jsonb) as w(
+    ordinal int, id uuid, title text, description text, priority task_priority, type text, payload jsonb,
+    max_attempts int, timeout_seconds int, run_at timestamptz, idempotency_key text, input_hash bytea
+  )
+),
+inserted as (
+  insert into tasks (
+    id, title, description, priority, status, type, payload, max_attempts, attempt_budget, timeout_seconds, version,
+    run_at, queued_at, idempotency_key, input_hash
+  )
+  select
+    w.id, w.title, w.description, w.priority, w.status, w.type, w.payload, w.max_attempts, w.max_attempts,
+    w.timeout_seconds, case w.status when 'PENDING' then 2 else 1 end, coalesce(w.run_at, now()),
+    case w.status when 'PENDING' then now() end, w.idempotency_key, w.input_hash
+  from wanted w
+  order by w.ordinal
+  on conflict (idempotency_key) do nothing
+  returning *
+),
+history as (
+  insert into task_events (task_id, version, status, previous_status, attempt)
+  select step.*
+  from (
+    select i.id, 1 as version, 'NEW'::task_status, null::task_status, 0 from inserted i
+    union all
+    select i.id, 2, 'PENDING', 'NEW', 0 from inserted i where i.status = 'PENDING'
+  ) step
+  order by step.id, step.version
+  returning *
+)
+select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+from inserted t
+join history e on e.task_id = t.id
+order by t.id, e.version`,
+};

@@ -1,0 +1,91 @@
+import type { Task } from '../domain/task.ts';
+import type { TaskFilter } from '../domain/task-filter.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
+import type { Database, Sql } from './database.ts';
+import { databaseUnavailable } from './database-errors.ts';
+import { filterSql } from './filter-sql.ts';
+import { TASK_COLUMNS } from './task-rows.ts';
+
+/** What a GraphQL selection wants to have read along with a task. */
+export type TaskQuery = Pick<Prisma.TaskFindUniqueArgs, 'include'>;
+
+/** A stretch of the list of tasks, newest first. Ids are keys in it, whether or not such tasks still exist. */
+export interface PageRequest {
+  limit: number;
+  /** Only what comes after this one in the list. */
+  olderThan?: string | undefined;
+  /** Only what comes before this one in the list. */
+  newerThan?: string | undefined;
+  /** Take the last `limit` of the stretch instead of the first. */
+  fromOldest?: boolean;
+  /** Leave out this many, counted from where the page starts. */
+  skip?: number;
+}
+
+export interface Page {
+  /** Newest first. */
+  tasks: Task[];
+  /** Whether the stretch goes on beyond the page, in the direction in which it was read. */
+  hasMore: boolean;
+}
+
+/** Counts are exact up to here, and estimates above. */
+export const EXACT_COUNT_LIMIT = 10_000;
+
+export async function findTask(
+  { prisma }: Database,
+  id: string,
+  query: TaskQuery = {},
+): Promise<Task | null> {
+  try {
+    // Prisma types JSON columns loosely; what they hold was checked when it was written.
+    return (await prisma.task.findUnique({ ...query, where: { id } })) as Task | null;
+  } catch (error) {
+    throw databaseUnavailable(error) ?? error;
+  }
+}
+
+export async function listTasks(sql: Sql, filter: TaskFilter, page: PageRequest): Promise<Page> {
+  const { limit, olderThan, newerThan, fromOldest = false, skip = 0 } = page;
+  const { text, values } = filterSql(filter);
+  const bounds = [
+    { key: olderThan, operator: '<' },
+    { key: newerThan, operator: '>' },
+  ].flatMap(({ key, operator }) => {
+    return key === undefined ? [] : [`t.id ${operator} $${values.push(key)}`];
+  });
+  const rows = await sql.run<Task>(
+    {
+      text: `
+select ${TASK_COLUMNS}
+from tasks t
+where ${[text, ...bounds].join(' and ')}
+order by t.id ${fromOldest ? 'asc' : 'desc'}
+limit $${values.push(limit + 1)} offset $${values.push(skip)}`,
+    },
+    values,
+  );
+  const tasks = rows.slice(0, limit);
+  return { tasks: fromOldest ? tasks.reverse() : tasks, hasMore: rows.length > limit };
+}
+
+/** Number of tasks that match: exact up to EXACT_COUNT_LIMIT, the planner's estimate above. */
+export async function countTasks(sql: Sql, filter: TaskFilter): Promise<number> {
+  const { text, values } = filterSql(filter);
+  const atMost = EXACT_COUNT_LIMIT + 1;
+  const [row] = await sql.run<{ count: number }>(
+    {
+      text: `
+select count(*)::int as count
+from (select from tasks t where ${text} order by t.id desc limit ${atMost}) some`,
+    },
+    values,
+  );
+  const counted = row?.count ?? 0;
+  if (counted < atMost) return counted;
+  const [plan] = await sql.run<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
+    { text: `explain (format json) select from tasks t where ${text}` },
+    values,
+  );
+  return Math.max(atMost, plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0);
+}

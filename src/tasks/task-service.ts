@@ -1,0 +1,82 @@
+import type { Broker } from '../broker/broker.ts';
+import { AppError, taskNotFound } from '../domain/errors.ts';
+import type { NewTask } from '../domain/new-task.ts';
+import type { Task } from '../domain/task.ts';
+import type { TaskFilter } from '../domain/task-filter.ts';
+import { cancel, retry, type Transition } from '../domain/transitions.ts';
+import type { Database } from '../store/database.ts';
+import {
+  countTasks,
+  findTask,
+  listTasks,
+  type Page,
+  type PageRequest,
+  type TaskQuery,
+} from '../store/task-queries.ts';
+import type { Advance } from './advance.ts';
+import { type CreatedTask, createTasks } from './create-tasks.ts';
+
+/**
+ * All that a client may ask about tasks, for GraphQL and REST alike. Input arrives parsed. Every method throws
+ * AppError SERVICE_UNAVAILABLE when the database is away.
+ */
+export interface TaskService {
+  /** Stores the task and hands it to the workers. @throws AppError IDEMPOTENCY_CONFLICT */
+  create(input: NewTask): Promise<CreatedTask>;
+  /** The same for many: all or nothing, in the order of the input. */
+  createMany(inputs: readonly NewTask[]): Promise<CreatedTask[]>;
+  find(id: string, query?: TaskQuery): Promise<Task | null>;
+  /** @throws AppError TASK_NOT_FOUND */
+  get(id: string): Promise<Task>;
+  list(filter: TaskFilter, page: PageRequest): Promise<Page>;
+  /** Exact up to 10,000; an estimate above. */
+  count(filter: TaskFilter): Promise<number>;
+  /** @throws AppError TASK_NOT_FOUND, TASK_NOT_CANCELLABLE */
+  cancel(id: string, reason?: string | null): Promise<Task>;
+  /** @throws AppError TASK_NOT_FOUND, TASK_NOT_RETRYABLE */
+  retry(id: string): Promise<Task>;
+}
+
+export function createTaskService(options: {
+  database: Database;
+  broker: Broker;
+  advance: Advance;
+}): TaskService {
+  const { database, advance } = options;
+
+  async function get(id: string): Promise<Task> {
+    const task = await findTask(database, id);
+    if (task === null) throw taskNotFound(id);
+    return task;
+  }
+
+  async function change(transition: Transition, refusal: (task: Task) => AppError): Promise<Task> {
+    const [change] = await advance([transition]);
+    if (change !== undefined) return change.task;
+    throw refusal(await get(transition.taskId));
+  }
+
+  return {
+    get,
+    createMany: (inputs) => createTasks(options, inputs),
+    async create(input) {
+      const [created] = await createTasks(options, [input]);
+      if (created === undefined) throw new Error('One input gave no task.');
+      return created;
+    },
+    find: (id, query) => findTask(database, id, query),
+    list: (filter, page) => listTasks(database, filter, page),
+    count: (filter) => countTasks(database, filter),
+    cancel: (id, reason) =>
+      change(cancel(id, reason ?? undefined), ({ status }) => {
+        return new AppError('TASK_NOT_CANCELLABLE', `Task ${id} is already ${status}.`);
+      }),
+    retry: (id) =>
+      change(retry(id), ({ status }) => {
+        return new AppError(
+          'TASK_NOT_RETRYABLE',
+          `Task ${id} is ${status}; only FAILED and CANCELLED tasks can be retried.`,
+        );
+      }),
+  };
+}
