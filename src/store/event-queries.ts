@@ -51,6 +51,14 @@ export async function newestSeq(sql: Sql): Promise<bigint> {
   return BigInt(row?.seq ?? 0);
 }
 
+/** The present version of each of these tasks that exists. */
+export async function presentVersions(
+  sql: Sql,
+  taskIds: readonly string[],
+): Promise<{ id: string; version: number }[]> {
+  return sql.run(VERSIONS, [taskIds]);
+}
+
 const LATEST: Statement = {
   name: 'latest_change',
   text: `
@@ -69,6 +77,11 @@ join tasks t on t.id = e.task_id
 where e.task_id = $1 and e.version > $2
 order by e.version
 limit $3`,
+};
+
+const VERSIONS: Statement = {
+  name: 'present_versions',
+  text: 'select t.id, t.version from tasks t where t.id = any ($1::uuid[])',
 };
 
 const NEWEST_SEQ: Statement = {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
-import type {
-  SqlDriverAdapter,
-  SqlMigrationAwareDriverAdapterFactory,
+import {
+  ColumnTypeEnum,
+  type SqlDriverAdapter,
+  type SqlMigrationAwareDriverAdapterFactory,
 } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
 import { withDatabase } from './database-url.ts';
@@ -18,7 +19,7 @@ export interface MigrationAdapter extends SqlMigrationAwareDriverAdapterFactory 
  * - it runs each query on any connection of a pool, while an advisory lock belongs to one session: here, one connection;
  * - it cuts scripts at every semicolon, those in comments and function bodies too, and runs the pieces one by one:
  *   here a script goes to the server whole, which makes it one transaction, as with the native engine;
- * - it refuses columns of PostgreSQL's internal type "char", which the catalogue is full of: here they are text;
+ * - it refuses columns of PostgreSQL's internal type "char", which the catalogue is full of: here they pass;
  * - its shadow database is the real one whenever a connection string is given: here it is one of its own.
  */
 export function createMigrationAdapter(databaseUrl: string | undefined): MigrationAdapter {
@@ -32,8 +33,8 @@ export function createMigrationAdapter(databaseUrl: string | undefined): Migrati
       idleTimeoutMillis: 0,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     });
-    relabelChars(pool);
     const adapter = await new PrismaPg(pool).connect();
+    acceptChars(pool, adapter);
     adapter.executeScript = async (script) => {
       // Without arguments this is PostgreSQL's simple protocol, which takes any number of statements.
       await adapter.executeRaw({ sql: script, args: [], argTypes: [] });
@@ -82,24 +83,34 @@ export function createMigrationAdapter(databaseUrl: string | undefined): Migrati
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Type ids of PostgreSQL's one-byte "char" and of char(n). */
-const INTERNAL_CHAR = 18;
-const CHAR_N = 1042;
+/** Type ids of PostgreSQL's one-byte "char", and of text. */
+const CHAR = 18;
+const TEXT = 25;
 
-function relabelChars(pool: pg.Pool) {
+/** Passes "char" off as text to `PrismaPg`, then tells the engine, which insists on it, what it really was. */
+function acceptChars(pool: pg.Pool, adapter: SqlDriverAdapter) {
+  const charsOf = new WeakMap<object, number[]>();
   const query = pool.query.bind(pool);
   Object.assign(pool, {
     async query(config: pg.QueryArrayConfig) {
       const result = await query(config);
       // A script gives one result for each of its statements.
-      for (const { fields } of [result].flat()) {
-        for (const field of fields) {
-          if (field.dataTypeID === INTERNAL_CHAR) field.dataTypeID = CHAR_N;
-        }
+      for (const { fields, rows } of [result].flat()) {
+        const chars = [...fields.keys()].filter((i) => fields[i]?.dataTypeID === CHAR);
+        charsOf.set(rows, chars);
+        for (const field of fields) if (field.dataTypeID === CHAR) field.dataTypeID = TEXT;
       }
       return result;
     },
   });
+  const queryRaw = adapter.queryRaw.bind(adapter);
+  adapter.queryRaw = async (sql) => {
+    const result = await queryRaw(sql);
+    for (const i of charsOf.get(result.rows) ?? []) {
+      result.columnTypes[i] = ColumnTypeEnum.Character;
+    }
+    return result;
+  };
 }
 
 async function runOnce(url: string, sql: string) {

@@ -1,7 +1,7 @@
-import type { Task } from '../domain/task.ts';
+import type { Task, TaskStatus } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
-import type { Database, Sql } from './database.ts';
+import type { Database, Sql, Statement } from './database.ts';
 import { databaseUnavailable } from './database-errors.ts';
 import { filterSql } from './filter-sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
@@ -32,10 +32,16 @@ export interface Page {
 /** Counts are exact up to here, and estimates above. */
 export const EXACT_COUNT_LIMIT = 10_000;
 
-export async function findTask(
+export async function findTask(sql: Sql, id: string): Promise<Task | undefined> {
+  const [task] = await sql.run<Task>(BY_ID, [id]);
+  return task;
+}
+
+/** The task together with what `query` includes. */
+export async function findTaskGraph(
   { prisma }: Database,
   id: string,
-  query: TaskQuery = {},
+  query: TaskQuery,
 ): Promise<Task | null> {
   try {
     // Prisma types JSON columns loosely; what they hold was checked when it was written.
@@ -43,6 +49,12 @@ export async function findTask(
   } catch (error) {
     throw databaseUnavailable(error) ?? error;
   }
+}
+
+/** Undefined when there is no such task. */
+export async function taskStatus(sql: Sql, id: string): Promise<TaskStatus | undefined> {
+  const [row] = await sql.run<{ status: TaskStatus }>(STATUS, [id]);
+  return row?.status;
 }
 
 export async function listTasks(sql: Sql, filter: TaskFilter, page: PageRequest): Promise<Page> {
@@ -89,3 +101,13 @@ from (select from tasks t where ${text} order by t.id desc limit ${atMost}) some
   );
   return Math.max(atMost, plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0);
 }
+
+const BY_ID: Statement = {
+  name: 'task_by_id',
+  text: `select ${TASK_COLUMNS} from tasks t where t.id = $1`,
+};
+
+const STATUS: Statement = {
+  name: 'task_status',
+  text: 'select t.status from tasks t where t.id = $1',
+};

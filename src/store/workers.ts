@@ -1,5 +1,8 @@
 import type { Sql, Statement } from './database.ts';
 
+/** Keeps the advisory locks of workers apart from anybody else's in the same database. */
+export const LOCK_SPACE = 7_461;
+
 /** Announces a worker. `lockKey` names the advisory lock that its session is to hold while it lives. */
 export async function registerWorker(
   sql: Sql,
@@ -38,12 +41,12 @@ export async function retireWorker(sql: Sql, workerId: string): Promise<void> {
 }
 
 /**
- * Declares workers dead, by compare-and-set: those silent for `silentMs`, and those silent for `cutOffMs` whose
- * database session is gone too (its advisory lock is free), as it is at once after a kill -9.
+ * Declares workers dead, by compare-and-set: those silent for `silentMs` (null: none), and those silent for `cutOffMs`
+ * whose database session is gone too (its advisory lock is free), as it is at once after a kill -9.
  */
 export async function buryDeadWorkers(
   sql: Sql,
-  limits: { silentMs: number; cutOffMs: number },
+  limits: { silentMs: number | null; cutOffMs: number },
 ): Promise<{ id: string; hostname: string; pid: number }[]> {
   return sql.run(BURY, [limits.silentMs, limits.cutOffMs]);
 }
@@ -99,7 +102,7 @@ where stopped_at is null
   and heartbeat_at < now() - $2::float8 * interval '1 ms'
   and (
     heartbeat_at < now() - $1::float8 * interval '1 ms'
-    or case when heartbeat_at < now() - $2::float8 * interval '1 ms' then pg_try_advisory_xact_lock(lock_key) end
+    or case when heartbeat_at < now() - $2::float8 * interval '1 ms' then pg_try_advisory_xact_lock(${LOCK_SPACE}, lock_key::int) end
   )
 returning id, hostname, pid`,
 };

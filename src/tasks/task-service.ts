@@ -8,6 +8,7 @@ import type { Database } from '../store/database.ts';
 import {
   countTasks,
   findTask,
+  findTaskGraph,
   listTasks,
   type Page,
   type PageRequest,
@@ -25,7 +26,8 @@ export interface TaskService {
   create(input: NewTask): Promise<CreatedTask>;
   /** The same for many: all or nothing, in the order of the input. */
   createMany(inputs: readonly NewTask[]): Promise<CreatedTask[]>;
-  find(id: string, query?: TaskQuery): Promise<Task | null>;
+  /** The task with what `query` includes; null when there is none. */
+  find(id: string, query: TaskQuery): Promise<Task | null>;
   /** @throws AppError TASK_NOT_FOUND */
   get(id: string): Promise<Task>;
   list(filter: TaskFilter, page: PageRequest): Promise<Page>;
@@ -46,7 +48,7 @@ export function createTaskService(options: {
 
   async function get(id: string): Promise<Task> {
     const task = await findTask(database, id);
-    if (task === null) throw taskNotFound(id);
+    if (task === undefined) throw taskNotFound(id);
     return task;
   }
 
@@ -64,7 +66,7 @@ export function createTaskService(options: {
       if (created === undefined) throw new Error('One input gave no task.');
       return created;
     },
-    find: (id, query) => findTask(database, id, query),
+    find: (id, query) => findTaskGraph(database, id, query),
     list: (filter, page) => listTasks(database, filter, page),
     count: (filter) => countTasks(database, filter),
     cancel: (id, reason) =>

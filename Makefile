@@ -1,0 +1,57 @@
+# Every target runs from a fresh clone; what the environment sets is passed through, e.g. `PORT=8001 make start`.
+.DEFAULT_GOAL := help
+.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench
+
+# The Node of package.json, whatever the machine has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+start: node_modules ## API and worker in one process on an embedded PostgreSQL: http://localhost:8000
+	@exec node src/main.ts
+
+test: node_modules ## The whole test suite; starts what it needs
+	@npm test --silent
+
+up: ## Docker Compose: migrate, then API, worker, PostgreSQL and RabbitMQ
+	docker compose up --build --detach --wait
+
+down: ## Stop what `make up` started; the data stays
+	docker compose --profile '*' down
+
+logs: ## Follow the logs of `make up`
+	docker compose logs --follow
+
+api-only: ## Only PostgreSQL and RabbitMQ, through Docker Compose
+	docker compose up --detach --wait postgres rabbitmq
+
+migrate: node_modules ## Apply pending migrations to DATABASE_URL
+	@prisma migrate deploy
+
+dev: node_modules ## API with reload on change
+	@exec node --watch --watch-path=src src/main.ts api
+
+worker: node_modules ## A worker in the foreground
+	@exec node src/main.ts worker
+
+lint: node_modules ## Check style and likely mistakes
+	@npm run --silent lint
+
+format: node_modules ## Put the code into shape
+	@npm run --silent format
+
+typecheck: node_modules ## Check the types
+	@npm run --silent typecheck
+
+codegen: node_modules ## Write schema.graphql and the typed documents
+	@npm run --silent codegen
+
+bench: node_modules ## Measure this service on this machine
+	@npm run --silent bench
+
+node_modules: node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci
+	@touch $@

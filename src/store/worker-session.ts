@@ -1,0 +1,64 @@
+import pg from 'pg';
+import type { Logger } from 'pino';
+import { LOCK_SPACE } from './workers.ts';
+
+/** A database session that stands for a worker process: PostgreSQL notices at once when the process is gone. */
+export interface WorkerSession {
+  close(): Promise<void>;
+}
+
+const RECONNECT_MS = 500;
+
+/**
+ * Holds the worker's advisory lock on a connection of its own, and takes it again on a new one when that breaks.
+ * Nobody waits for it: until it holds, the worker's heartbeats alone speak for it.
+ */
+export function openWorkerSession(options: {
+  url: string;
+  lockKey: string;
+  log: Logger;
+}): WorkerSession {
+  const { url, lockKey, log } = options;
+  let client: pg.Client | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function connect() {
+    timer = undefined;
+    const session = new pg.Client({
+      connectionString: url,
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+      application_name: 'async-task-manager worker',
+    });
+    client = session;
+    session.on('error', (error) => {
+      log.debug({ err: error }, 'the worker session broke');
+      reconnect(session);
+    });
+    session.on('end', () => reconnect(session));
+    try {
+      await session.connect();
+      await session.query('select pg_advisory_lock($1::int, $2::int)', [LOCK_SPACE, lockKey]);
+    } catch (error) {
+      log.debug({ err: error }, 'could not open the worker session');
+      reconnect(session);
+    }
+  }
+
+  function reconnect(broken: pg.Client) {
+    if (closed || client !== broken) return;
+    client = undefined;
+    broken.end().catch(() => {});
+    timer ??= setTimeout(connect, RECONNECT_MS);
+  }
+
+  void connect();
+  return {
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      await client?.end().catch(() => {});
+    },
+  };
+}

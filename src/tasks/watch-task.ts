@@ -1,0 +1,94 @@
+import { badInput, taskNotFound } from '../domain/errors.ts';
+import { isFinal, type TaskChange } from '../domain/task.ts';
+import type { Sql } from '../store/database.ts';
+import { changesOf, latestChange } from '../store/event-queries.ts';
+import { type ChangeQueue, createChangeQueue } from './change-queue.ts';
+import { decodeCursor } from './cursor.ts';
+import type { EventHub } from './event-hub.ts';
+
+/** How many missed changes are read at a time. */
+const PAGE = 500;
+
+/**
+ * One task's changes in order of version, each exactly once.
+ *
+ * The version tells what comes next: an announced change that is the next one goes out at once, without a read. One
+ * that is further ahead shows that something was missed, which is then read from the history. So a lost, doubled or
+ * reordered message costs a read at most.
+ *
+ * @throws AppError TASK_NOT_FOUND; BAD_USER_INPUT for a cursor that is malformed or of another task
+ */
+export async function watchTask(
+  { hub, sql }: { hub: EventHub; sql: Sql },
+  taskId: string,
+  after?: string | null,
+): Promise<ChangeQueue> {
+  const from = after == null ? undefined : versionOf(after, taskId);
+  let lastVersion = from ?? 0;
+  let wantedVersion = 0;
+  let reading = true;
+
+  const queue = createChangeQueue();
+
+  function deliver(change: TaskChange, isLatest: boolean) {
+    lastVersion = change.event.version;
+    queue.push(change);
+    if (isLatest && isFinal(change.event.status)) queue.end();
+  }
+
+  /** Reads until nothing is known to be missing. */
+  async function catchUp() {
+    if (reading) return;
+    reading = true;
+    try {
+      do {
+        const missed = await changesOf(sql, taskId, lastVersion, PAGE);
+        for (const change of missed) {
+          deliver(change, change.event.version === change.task.version);
+        }
+        if (missed.length === 0) break;
+      } while (lastVersion < wantedVersion);
+    } catch {
+      // The database is away. The doubt remains, and comes back until it is settled.
+    } finally {
+      reading = false;
+    }
+  }
+
+  // Listen before reading: a change in between must not be lost.
+  const leave = await hub.watch(taskId, {
+    onChange(change) {
+      const { version } = change.event;
+      if (version <= lastVersion) return;
+      if (!reading && version === lastVersion + 1) return deliver(change, true);
+      wantedVersion = Math.max(wantedVersion, version);
+      void catchUp();
+    },
+    onDoubt(version) {
+      if (version !== undefined && version <= lastVersion) return;
+      wantedVersion = Math.max(wantedVersion, version ?? 0);
+      void catchUp();
+    },
+  });
+
+  try {
+    const present = await latestChange(sql, taskId);
+    if (present === undefined) throw taskNotFound(taskId);
+    wantedVersion = Math.max(wantedVersion, present.event.version);
+    if (from === undefined) deliver(present, true);
+    else if (from >= present.event.version && isFinal(present.event.status)) queue.end();
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  reading = false;
+  if (lastVersion < wantedVersion) void catchUp();
+  queue.onClose(leave);
+  return queue;
+}
+
+function versionOf(after: string, taskId: string): number {
+  const position = decodeCursor(after);
+  if (position.taskId === taskId) return position.version;
+  throw badInput([{ path: ['after'], message: 'is the cursor of another task' }]);
+}

@@ -1,0 +1,96 @@
+import type { Logger } from 'pino';
+import { toJson } from '../domain/json.ts';
+import type { Json, TaskError } from '../domain/task.ts';
+import type { Failure } from '../domain/transitions.ts';
+import { DoNotRetry, type RunContext, type TaskHandler } from './handler.ts';
+import type { Run } from './runs.ts';
+
+/** How a handler's run went. `ABANDONED`: it was told to stop, and there is nothing to say about it. */
+export type RunResult =
+  | { kind: 'RETURNED'; result: Json }
+  | { kind: 'FAILED'; failure: Failure; retryable: boolean }
+  | { kind: 'ABANDONED' };
+
+/** How long an aborted handler may take to come back before its slot is freed without it. */
+const ABORT_GRACE_MS = 5_000;
+
+/** Runs the handler, watches its time, and puts what comes of it into words. Never throws. */
+export async function runHandler(
+  run: Run,
+  handler: TaskHandler | undefined,
+  context: Pick<RunContext, 'progress' | 'log'>,
+): Promise<RunResult> {
+  const { task, signal } = run;
+  const timer =
+    task.timeoutSeconds === null
+      ? undefined
+      : setTimeout(() => run.abort('TIMED_OUT'), task.timeoutSeconds * 1_000);
+  try {
+    if (handler === undefined) throw new Error(`This worker has no handler for ${task.type}.`);
+    const returned = handler.run({ task, signal, ...context });
+    const result = toJson(await untilAborted(returned, run, context.log));
+    const reason = run.abortReason();
+    // A worker that shuts down still keeps what was finished in time.
+    return reason === undefined || reason === 'SHUTDOWN'
+      ? { kind: 'RETURNED', result }
+      : aborted(run);
+  } catch (error) {
+    return run.abortReason() === undefined ? failed(run, error) : aborted(run);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The handler's own end, or, some time after an abort, the loss of patience with it. */
+async function untilAborted(returned: Promise<unknown>, run: Run, log: Logger): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<never>((_resolve, reject) => {
+    run.signal.addEventListener('abort', () => {
+      timer = setTimeout(() => {
+        log.error('the handler ignores its signal; its slot is freed, its result will not count');
+        reject(run.signal.reason);
+      }, ABORT_GRACE_MS);
+    });
+  });
+  try {
+    return await Promise.race([returned, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function aborted(run: Run): RunResult {
+  if (run.abortReason() !== 'TIMED_OUT') return { kind: 'ABANDONED' };
+  const error = {
+    name: 'TimedOut',
+    message: `Took longer than ${run.task.timeoutSeconds} s.`,
+    stack: null,
+    attempt: run.task.attempt,
+  };
+  return { kind: 'FAILED', failure: { error, outcome: 'TIMED_OUT' }, retryable: true };
+}
+
+function failed(run: Run, thrown: unknown): RunResult {
+  return {
+    kind: 'FAILED',
+    failure: { error: toTaskError(thrown, run.task.attempt), outcome: 'FAILED' },
+    retryable: !(thrown instanceof DoNotRetry),
+  };
+}
+
+const MAX_MESSAGE = 10_000;
+
+/** Whatever was thrown, as it can be stored. */
+function toTaskError(thrown: unknown, attempt: number): TaskError {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  return {
+    name: storable(error.name),
+    message: storable(error.message),
+    stack: error.stack === undefined ? null : storable(error.stack),
+    attempt,
+  };
+}
+
+function storable(text: string): string {
+  return String(text).slice(0, MAX_MESSAGE).replaceAll('\0', '').toWellFormed();
+}

@@ -1,0 +1,92 @@
+import type { Logger } from 'pino';
+import type { Broker, TaskDelivery } from '../broker/broker.ts';
+import { eventPattern } from '../broker/messages.ts';
+import type { TaskPriority } from '../domain/task.ts';
+import type { Database } from '../store/database.ts';
+import type { Advance } from '../tasks/advance.ts';
+import { startDispatcher } from './dispatcher.ts';
+import { createExecutor } from './executor.ts';
+import type { TaskHandlers } from './handler.ts';
+import { startLiveness } from './liveness.ts';
+import { startRescuer } from './rescuer.ts';
+import { createRuns } from './runs.ts';
+
+export interface Worker {
+  /**
+   * Stops taking tasks, lets those that run finish for the grace period, gives the rest back without using up an
+   * attempt, and retires.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * Runs tasks: takes them from the queues, sends what is due, and looks after the tasks of workers that died.
+ * Begins as soon as the database lets it announce itself.
+ */
+export async function startWorker(options: {
+  database: Database;
+  databaseUrl: string;
+  broker: Broker;
+  advance: Advance;
+  handlers: TaskHandlers;
+  slots: Readonly<Record<TaskPriority, number>>;
+  random: () => number;
+  log: Logger;
+}): Promise<Worker> {
+  const { database, databaseUrl, broker, advance, handlers, slots, random, log } = options;
+  const runs = createRuns();
+  const executing = new Set<Promise<void>>();
+  const liveness = startLiveness({ sql: database, databaseUrl, runs, log });
+  const dispatcher = startDispatcher({ database, broker, log });
+  const rescuer = startRescuer({
+    sql: database,
+    advance,
+    steadyForMs: liveness.steadyForMs,
+    onRescued: dispatcher.wake,
+    log,
+  });
+  const cancellations = await broker.openEventStream({
+    onChange({ event }) {
+      const run = runs.get(event.taskId);
+      if (run !== undefined && event.version > run.version) run.abort('CANCELLED');
+    },
+    // Announcements may have been missed; the heartbeat finds out which runs are lost.
+    onGap: liveness.beatNow,
+  });
+  await cancellations.bind(eventPattern({ status: 'CANCELLED' }));
+  const execute = createExecutor({
+    sql: database,
+    advance,
+    handlers,
+    runs,
+    workerId: liveness.workerId,
+    onDueAgain: dispatcher.wake,
+    random,
+    log,
+  });
+
+  function take(delivery: TaskDelivery) {
+    const execution = execute(delivery)
+      .catch((error: unknown) => log.error({ err: error }, 'an execution broke'))
+      .finally(() => executing.delete(execution));
+    executing.add(execution);
+  }
+
+  // Without an identity nothing can be claimed, so nothing is taken before there is one.
+  const consumer = liveness.born.then(
+    () => broker.consumeTasks({ slots, onTask: take }),
+    () => undefined,
+  );
+
+  return {
+    async stop(graceMs) {
+      liveness.giveUpBirth();
+      await (await consumer)?.stop();
+      const grace = setTimeout(runs.shutDown, graceMs);
+      while (executing.size > 0) await Promise.all(executing);
+      clearTimeout(grace);
+      await Promise.all([dispatcher.stop(), rescuer.stop(), cancellations.close()]);
+      await liveness.stop();
+    },
+  };
+}

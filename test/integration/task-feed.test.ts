@@ -1,0 +1,172 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
+import type { Task, TaskChange } from '../../src/domain/task.ts';
+import { cancel, claim, complete, retry, type Transition } from '../../src/domain/transitions.ts';
+import { createAdvance } from '../../src/tasks/advance.ts';
+import { encodeCursor } from '../../src/tasks/cursor.ts';
+import { startTestService, type TestService } from '../support/test-service.ts';
+
+const WORKER = '01890000-0000-7000-8000-00000000000f';
+
+let app: TestService;
+
+beforeEach(async () => {
+  app = await startTestService();
+});
+
+describe('watching one task', () => {
+  test('gives its present state first, then every change in order, and ends after a final status', async () => {
+    const task = await app.create();
+    const changes = await app.feed.watchTask(task.id);
+    expect(summary(await next(changes))).toEqual([2, 'NEW', 'PENDING']);
+    const claimed = await apply(claim(task.id, WORKER));
+    await apply(complete({ taskId: task.id, version: claimed.version }, 'done'));
+    expect(summary(await next(changes))).toEqual([3, 'PENDING', 'IN_PROGRESS']);
+    const last = await next(changes);
+    expect(summary(last)).toEqual([4, 'IN_PROGRESS', 'COMPLETED']);
+    expect(last.task.result).toBe('done');
+    expect(await changes.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('resumed from a cursor gives all that was missed, each once', async () => {
+    const task = await app.create();
+    const first = await next(await app.feed.watchTask(task.id));
+    const claimed = await apply(claim(task.id, WORKER));
+    await apply(complete({ taskId: task.id, version: claimed.version }, null));
+    const resumed = await app.feed.watchTask(task.id, encodeCursor(first.event));
+    expect(await versions(resumed)).toEqual([3, 4]);
+  });
+
+  test('resumed from the final event ends at once', async () => {
+    const task = await app.create();
+    await apply(cancel(task.id));
+    const [final] = await all(await app.feed.watchTask(task.id));
+    if (final === undefined) throw new Error('no first event');
+    expect(await all(await app.feed.watchTask(task.id, encodeCursor(final.event)))).toEqual([]);
+  });
+
+  test('resumed from a final event goes on when the task was retried since', async () => {
+    const task = await app.create();
+    const cancelled = await apply(cancel(task.id));
+    const [final] = await all(await app.feed.watchTask(task.id));
+    if (final === undefined) throw new Error('no first event');
+    await apply(retry(task.id));
+    await apply(cancel(task.id));
+    expect(await versions(await app.feed.watchTask(task.id, encodeCursor(final.event)))).toEqual([
+      cancelled.version + 1,
+      cancelled.version + 2,
+    ]);
+  });
+
+  test('an announcement that got lost is made up for by the next one', async () => {
+    const task = await app.create();
+    const changes = await app.feed.watchTask(task.id);
+    await next(changes);
+    const claimed = await unannounced(claim(task.id, WORKER));
+    await apply(complete({ taskId: task.id, version: claimed.version }, null));
+    expect(await versions(changes)).toEqual([3, 4]);
+  });
+
+  test('an announcement that got lost is made up for even when no other follows', async () => {
+    const task = await app.create();
+    const changes = await app.feed.watchTask(task.id);
+    await next(changes);
+    await unannounced(cancel(task.id));
+    expect(await versions(changes)).toEqual([3]);
+  });
+
+  test('a doubled announcement is delivered once', async () => {
+    const task = await app.create();
+    const changes = await app.feed.watchTask(task.id);
+    await next(changes);
+    const [claimed] = await app.advance([claim(task.id, WORKER)]);
+    if (claimed === undefined) throw new Error('not claimed');
+    app.broker.publishEvents([claimed, claimed]);
+    await apply(cancel(task.id));
+    expect(await versions(changes)).toEqual([3, 4]);
+  });
+
+  test('refuses an unknown task, a cursor that is none, and one of another task', async () => {
+    const [one, other] = [await app.create(), await app.create()];
+    const { event } = await next(await app.feed.watchTask(other.id));
+    await expect(app.feed.watchTask('01890000-0000-7000-8000-000000000000')).rejects.toMatchObject({
+      code: 'TASK_NOT_FOUND',
+    });
+    for (const cursor of ['nonsense', '', encodeCursor(event)]) {
+      await expect(app.feed.watchTask(one.id, cursor)).rejects.toMatchObject({
+        code: 'BAD_USER_INPUT',
+        issues: [{ path: ['after'] }],
+      });
+    }
+  });
+
+  test('ends for all who watch when the feed is closed', async () => {
+    const task = await app.create();
+    const changes = await app.feed.watchTask(task.id);
+    await next(changes);
+    const waiting = changes.next();
+    await app.feed.close();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe('watching many tasks', () => {
+  test('gives the changes that match from now on', async () => {
+    const changes = await app.feed.watchTasks({ priority: ['HIGH'], status: ['PENDING'] });
+    await app.create({ priority: 'LOW' });
+    const high = await app.create({ priority: 'HIGH' });
+    const { event } = await next(changes);
+    expect([event.taskId, event.status]).toEqual([high.id, 'PENDING']);
+  });
+
+  test('resumed from a cursor gives all that was missed, then goes on', async () => {
+    const changes = await app.feed.watchTasks({});
+    const first = await app.create();
+    const { event } = await next(changes);
+    await changes.return?.();
+    const second = await app.create();
+    const resumed = await app.feed.watchTasks({}, encodeCursor(event));
+    const third = await app.create();
+    const seen = [];
+    for (let count = 0; count < 5; count += 1) seen.push((await next(resumed)).event);
+    expect(seen.map(({ taskId, status }) => [taskId, status])).toEqual([
+      [first.id, 'PENDING'],
+      [second.id, 'NEW'],
+      [second.id, 'PENDING'],
+      [third.id, 'NEW'],
+      [third.id, 'PENDING'],
+    ]);
+  });
+});
+
+async function apply(transition: Transition): Promise<Task> {
+  const [change] = await app.advance([transition]);
+  if (change === undefined) throw new Error('the guard did not hold');
+  return change.task;
+}
+
+/** A change whose announcement nobody hears. */
+async function unannounced(transition: Transition): Promise<Task> {
+  const deaf = createAdvance({ sql: app.database, broker: createMemoryBroker() });
+  const [change] = await deaf([transition]);
+  if (change === undefined) throw new Error('the guard did not hold');
+  return change.task;
+}
+
+async function next(changes: AsyncIterator<TaskChange>): Promise<TaskChange> {
+  const { value, done } = await changes.next();
+  if (done === true) throw new Error('the stream has ended');
+  return value;
+}
+
+async function all(changes: AsyncIterable<TaskChange>): Promise<TaskChange[]> {
+  return Array.fromAsync(changes);
+}
+
+async function versions(changes: AsyncIterable<TaskChange>): Promise<number[]> {
+  return (await all(changes)).map(({ event }) => event.version);
+}
+
+function summary({ event }: TaskChange) {
+  return [event.version, event.previousStatus, event.status];
+}

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { afterFailure, backoffMs, DEFAULT_RETRY_POLICY } from '../../src/domain/retry-policy.ts';
+
+const policy = { baseMs: 1_000, factor: 2, capMs: 10_000, jitter: 0.5 };
+const failure = {
+  error: { name: 'Error', message: 'boom', stack: null, attempt: 1 },
+  outcome: 'FAILED',
+} as const;
+
+function run(attempt: number, maxAttempts: number) {
+  return { taskId: 'a', version: 3, attempt, maxAttempts };
+}
+
+describe('the delay before the next attempt', () => {
+  test('doubles with each failure, up to the cap', () => {
+    const delays = [1, 2, 3, 4, 5, 60].map((attempt) => backoffMs(policy, attempt, 0));
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+  });
+
+  test('stays finite for absurdly many attempts', () => {
+    expect(backoffMs(policy, 5_000, 0)).toBe(10_000);
+  });
+
+  test('is shortened by chance, by no more than the jitter', () => {
+    expect(backoffMs(policy, 1, 0.5)).toBe(750);
+    expect(backoffMs(policy, 1, 0.999)).toBeGreaterThanOrEqual(500);
+  });
+});
+
+describe('after a failed attempt', () => {
+  test('another follows while attempts are left', () => {
+    const next = afterFailure(run(2, 3), failure, { policy, random: 0, retryable: true });
+    expect(next.patch).toMatchObject({ status: 'NEW', runAfterMs: 2_000 });
+  });
+
+  test('the task is FAILED when the attempts are used up', () => {
+    const next = afterFailure(run(3, 3), failure, { policy, random: 0, retryable: true });
+    expect(next.patch.status).toBe('FAILED');
+  });
+
+  test('the task is FAILED at once when the handler said not to retry', () => {
+    const next = afterFailure(run(1, 3), failure, {
+      policy: DEFAULT_RETRY_POLICY,
+      random: 0,
+      retryable: false,
+    });
+    expect(next.patch.status).toBe('FAILED');
+  });
+});
