@@ -21,7 +21,7 @@ export interface NewTask {
 export const MAX_BATCH = 1_000;
 
 export const DEFAULT_TYPE = 'simulate';
-const DEFAULT_MAX_ATTEMPTS = 3;
+export const DEFAULT_MAX_ATTEMPTS = 3;
 const YEAR_MS = 366 * 24 * 60 * 60 * 1_000;
 const WEEK_SECONDS = 7 * 24 * 60 * 60;
 
@@ -33,7 +33,7 @@ export function text(max: number) {
     .superRefine(refuse(textProblem));
 }
 
-const nonEmpty = { error: 'must not be empty' };
+const nonEmpty = { error: 'must not be empty', abort: true };
 
 function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max.toLocaleString('en-US')}`;

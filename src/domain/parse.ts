@@ -4,7 +4,7 @@ import { badInput, type InputIssue } from './errors.ts';
 /**
  * Parses what a client sent, once, at the door.
  * @param root where in the client's input the value stands; issues are told by their path from the outside
- * @throws AppError BAD_USER_INPUT that names every problem
+ * @throws AppError BAD_USER_INPUT that names every problem, or the first hundred
  */
 export function parseInput<S extends z.ZodType>(
   schema: S,
@@ -13,8 +13,12 @@ export function parseInput<S extends z.ZodType>(
 ): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw badInput(parsed.error.issues.flatMap((issue) => toInputIssues(issue, root)));
+  const issues = parsed.error.issues.flatMap((issue) => toInputIssues(issue, root));
+  throw badInput(issues.slice(0, MAX_ISSUES));
 }
+
+/** Nobody reads more, and an answer must not be many times larger than the question. */
+const MAX_ISSUES = 100;
 
 /** The id of a task, as both APIs take it. */
 export function parseTaskId(value: unknown, root: readonly (string | number)[] = ['id']): string {

@@ -73,7 +73,11 @@ changed as (
       worker_id = l.worker_id,
       result = l.result,
       error = coalesce(l.error, t.error),
-      progress = case when l.status = 'IN_PROGRESS' then null else t.progress end,
+      progress = case
+        when l.status = 'IN_PROGRESS' then null
+        when l.status = 'COMPLETED' and t.progress is not null then 1
+        else t.progress
+      end,
       progress_message = case when l.status = 'IN_PROGRESS' then null else t.progress_message end
   from locked l
   where t.id = l.id

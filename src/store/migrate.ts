@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type {
   MigrationDirectory,
   MigrationList,
+  SchemaEngine,
 } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import type { Logger } from 'pino';
 import { ensureDatabase } from './ensure-database.ts';
@@ -23,19 +24,17 @@ export async function applyMigrations({
   directory = MIGRATIONS,
 }: {
   databaseUrl: string;
-  log: Pick<Logger, 'info'>;
+  log: Log;
   directory?: string;
 }): Promise<string[]> {
   const migrationsList = await readMigrations(directory);
   await using schemaEngine = await open(databaseUrl);
-  const { appliedMigrationNames: migrations } = await schemaEngine.engine
-    .applyMigrations({ migrationsList, filters: { externalTables: [], externalEnums: [] } })
-    .catch((error: unknown) => {
-      throw explain(error);
-    });
+  const migrations = await apply(schemaEngine.engine, migrationsList, log);
   if (migrations.length > 0) log.info({ migrations }, 'migrated the database');
   return migrations;
 }
+
+type Log = Pick<Logger, 'info'>;
 
 /** A migration could not be applied. The message says what the person in charge can do. */
 export class MigrationFailed extends Error {
@@ -73,30 +72,49 @@ async function open(databaseUrl: string) {
   return { engine: opened.engine, [Symbol.asyncDispose]: opened.close };
 }
 
+/** The engine gives up on the lock after ten seconds, which a migration of a large table may well take. */
+async function apply(engine: SchemaEngine, migrationsList: MigrationList, log: Log) {
+  const filters = { externalTables: [], externalEnums: [] };
+  for (;;) {
+    try {
+      return (await engine.applyMigrations({ migrationsList, filters })).appliedMigrationNames;
+    } catch (error) {
+      if (!messageOf(error).includes('Timed out trying to acquire a postgres advisory lock')) {
+        throw explain(error);
+      }
+      log.info({}, 'another process is migrating the database: waiting for it');
+    }
+  }
+}
+
+const RESOLVE =
+  'Nothing of it remains, since a migration is one transaction. Put the reason right, ' +
+  'then run `npx prisma migrate resolve --rolled-back <migration>` and start again.';
+
 /** What to do, by Prisma's code for what is wrong: https://www.prisma.io/docs/orm/reference/error-reference */
 const REMEDIES: Readonly<Record<string, string>> = {
   P3005:
-    'The database holds tables that no migration has made. Use an empty database; or, if they are this ' +
-    'schema, say so with `npx prisma migrate resolve --applied <migration>`.',
-  P3009:
-    'Nothing of it remains, since a migration is one transaction. Find the reason in the column logs of the table ' +
-    '_prisma_migrations, put it right, then run `npx prisma migrate resolve --rolled-back <migration>` and start again.',
+    'It holds tables that no migration has made. Use an empty database; or, if they are those of a migration, ' +
+    'say so with `npx prisma migrate resolve --applied <migration>`.',
+  P3009: `The reason is in the column logs of the table _prisma_migrations. ${RESOLVE}`,
 };
-const REMEDY_FOR_BAD_SQL =
-  'Nothing of it remains, since a migration is one transaction. Put the reason right, then run ' +
-  '`npx prisma migrate resolve --rolled-back <migration>` and start again.';
 
 function explain(error: unknown): MigrationFailed {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const message = messageOf(error);
-  const migration =
-    /migration_name="([^"]+)"|^The `([^`]+)` migration/m.exec(message)?.slice(1).join('') ?? '';
+  const migration = /migration_name="([^"]+)"/.exec(message)?.[1];
+  const failedEarlier = /^The `([^`]+)` migration/m.exec(message)?.[1];
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const remedy = REMEDIES[code] ?? (migration ? RESOLVE : '');
   // The engine appends a trace of its own calls.
   const reason = message.replace(/\n\s+0: [\s\S]*/, '').trim();
-  const remedy = (REMEDIES[code] ?? REMEDY_FOR_BAD_SQL).replace('<migration>', migration || '$&');
-  return new MigrationFailed(`The migration ${migration} failed: ${reason}\n${remedy}`, {
-    cause: error,
-  });
+  return new MigrationFailed(
+    [
+      migration ? `The migration ${migration} failed:` : 'The database cannot be migrated:',
+      reason,
+      remedy.replace('<migration>', migration ?? failedEarlier ?? '$&'),
+    ].join('\n'),
+    { cause: error },
+  );
 }
 
 function messageOf(error: unknown): string {

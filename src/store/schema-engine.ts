@@ -73,13 +73,20 @@ async function instantiate() {
     .replace(/\.js$/, '.wasm');
   // Not `import … from '….wasm'`, as the package's front door does: Node warns that it is experimental.
   const { instance } = await WebAssembly.instantiate(await readFile(path), {
-    './schema_engine_bg.js': bindings,
+    './schema_engine_bg.js': { ...bindings, ...idleTimeouts(bindings) },
   });
   bindings.__wbg_set_wasm(instance.exports);
   const start = instance.exports.__wbindgen_start;
   if (typeof start !== 'function') throw new Error(`${path} is not what Prisma 7.10 ships`);
   start();
   return bindings;
+}
+
+/** The engine forgets to clear the ten-second timeout for its lock, which would hold up the end of the process. */
+function idleTimeouts(bindings: object) {
+  const names = Object.keys(bindings).filter((name) => name.startsWith('__wbg_setTimeout_'));
+  const start = (run: () => void, ms: number) => setTimeout(run, ms).unref();
+  return Object.fromEntries(names.map((name) => [name, start]));
 }
 
 function crash(message: string): never {

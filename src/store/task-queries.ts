@@ -89,7 +89,7 @@ export async function countTasks(sql: Sql, filter: TaskFilter): Promise<number> 
     {
       text: `
 select count(*)::int as count
-from (select from tasks t where ${text} order by t.id desc limit ${atMost}) some`,
+from (select from tasks t where ${text} order by t.id desc limit ${atMost}) found`,
     },
     values,
   );

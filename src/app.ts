@@ -1,0 +1,71 @@
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import type { Broker } from './broker/broker.ts';
+import { createMemoryBroker } from './broker/memory-broker.ts';
+import { createRabbitBroker } from './broker/rabbit-broker.ts';
+import type { Config } from './config.ts';
+import { createApi } from './http/api.ts';
+import { createReleases, type Releases } from './shutdown.ts';
+import { openDatabase } from './store/database.ts';
+import { startEmbeddedPostgres } from './store/embedded-postgres.ts';
+import { applyMigrations } from './store/migrate.ts';
+import { createAdvance } from './tasks/advance.ts';
+import type { TaskHandlers } from './worker/handler.ts';
+import { startWorker } from './worker/worker.ts';
+
+/** A running process of this service. */
+export interface App {
+  /** Where the API answers; undefined in a worker. */
+  url: string | undefined;
+  /** Drains, and releases everything that was opened. */
+  stop(): Promise<void>;
+}
+
+/** The composition root: opens what the role needs, from the bottom up. */
+export async function startApp(options: {
+  config: Config;
+  handlers: TaskHandlers;
+  log: Logger;
+}): Promise<App> {
+  const { config, handlers, log } = options;
+  const { role, slots, shutdownGraceMs } = config;
+  const releases = createReleases(log);
+  try {
+    const databaseUrl = config.databaseUrl ?? (await embedDatabase(releases, log));
+    if (role === 'all') await applyMigrations({ databaseUrl, log });
+    const database = openDatabase({ url: databaseUrl, log });
+    releases.push('the database connections', database.close);
+    const broker = openBroker(config, log);
+    releases.push('the broker', broker.close);
+    const advance = createAdvance({ sql: database, broker });
+
+    if (role !== 'api') {
+      const random = Math.random;
+      const parts = { database, databaseUrl, broker, advance, handlers, slots, random, log };
+      const worker = await startWorker(parts);
+      releases.push('the worker', () => worker.stop(shutdownGraceMs));
+    }
+    if (role === 'worker') return { url: undefined, stop: releases.run };
+
+    const api = await createApi({ database, broker, advance, taskTypes: handlers, log });
+    releases.push('the API', () => api.close({ graceMs: shutdownGraceMs }));
+    const url = await api.listen(config);
+    return { url, stop: releases.run };
+  } catch (error) {
+    await releases.run();
+    throw error;
+  }
+}
+
+const DATA_DIR = fileURLToPath(new URL('../.data/postgres', import.meta.url));
+
+async function embedDatabase(releases: Releases, log: Logger): Promise<string> {
+  const server = await startEmbeddedPostgres({ dataDir: DATA_DIR, log });
+  releases.push('the embedded PostgreSQL', server.stop);
+  return server.url;
+}
+
+function openBroker({ rabbitmqUrl, role }: Config, log: Logger): Broker {
+  if (rabbitmqUrl === undefined) return createMemoryBroker();
+  return createRabbitBroker({ url: rabbitmqUrl, name: `async-task-manager ${role}`, log });
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import type { Json, TaskChange, TaskError } from '../domain/task.ts';
+import { ATTEMPT_OUTCOMES, TASK_PRIORITIES, TASK_STATUSES } from '../domain/task.ts';
+import type { TaskMessage } from './messages.ts';
+
+/** Not what this service sends: no JSON, or JSON of another shape. */
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage';
+}
+
+export function encodeTaskMessage({ id, priority }: TaskMessage): Buffer {
+  return Buffer.from(JSON.stringify({ id, priority }));
+}
+
+/** @throws MalformedMessage */
+export function decodeTaskMessage(content: Buffer): TaskMessage {
+  return decode(taskMessage, content);
+}
+
+/** Dates become RFC 3339 strings, `seq` a string of digits (JSON has no 64-bit integers). */
+export function encodeTaskChange({ event, task }: TaskChange): Buffer {
+  return Buffer.from(JSON.stringify({ event: { ...event, seq: String(event.seq) }, task }));
+}
+
+/** Fields it does not know are left out, so that a newer process may add some. @throws MalformedMessage */
+export function decodeTaskChange(content: Buffer): TaskChange {
+  return decode(taskChange, content);
+}
+
+function decode<T>(schema: z.ZodType<T>, content: Buffer): T {
+  const parsed = schema.safeParse(parseJson(content));
+  if (parsed.success) return parsed.data;
+  throw new MalformedMessage(z.prettifyError(parsed.error), { cause: parsed.error });
+}
+
+function parseJson(content: Buffer): unknown {
+  try {
+    return JSON.parse(content.toString());
+  } catch (cause) {
+    throw new MalformedMessage('not JSON', { cause });
+  }
+}
+
+const date = z.iso.datetime().transform((text) => new Date(text));
+// What JSON.parse gave is JSON: only its presence needs a look, not every level of a large payload.
+const json = z.custom<Json>((value) => value !== undefined);
+const count = z.int().nonnegative();
+
+const taskMessage = z.object({
+  id: z.uuid(),
+  priority: z.enum(TASK_PRIORITIES),
+}) satisfies z.ZodType<TaskMessage>;
+
+const taskError = z.object({
+  name: z.string(),
+  message: z.string(),
+  stack: z.string().nullable(),
+  attempt: count,
+}) satisfies z.ZodType<TaskError>;
+
+const taskChange = z.object({
+  event: z.object({
+    taskId: z.uuid(),
+    version: count,
+    seq: z
+      .string()
+      .regex(/^\d{1,19}$/)
+      .transform(BigInt),
+    status: z.enum(TASK_STATUSES),
+    previousStatus: z.enum(TASK_STATUSES).nullable(),
+    attempt: count,
+    at: date,
+    reason: z.string().nullable(),
+    outcome: z.enum(ATTEMPT_OUTCOMES).nullable(),
+    workerId: z.string().nullable(),
+    error: taskError.nullable(),
+  }),
+  task: z.object({
+    id: z.uuid(),
+    title: z.string(),
+    description: z.string(),
+    priority: z.enum(TASK_PRIORITIES),
+    status: z.enum(TASK_STATUSES),
+    type: z.string(),
+    payload: json,
+    result: json,
+    error: taskError.nullable(),
+    attempt: count,
+    maxAttempts: count,
+    attemptBudget: count,
+    timeoutSeconds: z.number().nullable(),
+    progress: z.number().nullable(),
+    progressMessage: z.string().nullable(),
+    version: count,
+    workerId: z.string().nullable(),
+    createdAt: date,
+    runAt: date,
+    queuedAt: date.nullable(),
+    startedAt: date.nullable(),
+    finishedAt: date.nullable(),
+  }),
+}) satisfies z.ZodType<TaskChange>;

@@ -1,0 +1,91 @@
+import type { Channel } from 'amqplib';
+import type { Logger } from 'pino';
+import type { TaskChange } from '../domain/task.ts';
+import { encodeTaskChange } from './message-codec.ts';
+import { eventRoutingKey } from './messages.ts';
+import type { ChannelKeeping } from './rabbit-channel.ts';
+import { keepChannel } from './rabbit-channel.ts';
+import type { RabbitNames } from './rabbit-names.ts';
+
+/** More than this is not kept for a RabbitMQ that does not read: subscribers get it from the database. */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+/** Events in the channel's buffer before it counts as full: few, since each may be as large as a request's body. */
+const HIGH_WATER_MARK = 64;
+
+export interface EventPublisher {
+  /** See `Broker.publishEvents`. */
+  publish(changes: readonly TaskChange[]): void;
+}
+
+export function createEventPublisher({
+  names,
+  log,
+  ...keeping
+}: ChannelKeeping & { names: RabbitNames; log: Logger }): EventPublisher {
+  let channel: Channel | undefined;
+  /** Written since the channel's buffer was last seen with room in it. */
+  let waitingBytes = 0;
+  let dropped = 0;
+
+  keepChannel<Channel>({
+    ...keeping,
+    part: 'publishing events',
+    open: (link) => link.openChannel({ highWaterMark: HIGH_WATER_MARK }),
+    async setUp({ channel: fresh }) {
+      waitingBytes = 0;
+      fresh.on('drain', () => {
+        waitingBytes = 0;
+        reportDropped();
+      });
+      channel = fresh;
+      reportDropped();
+    },
+    onGone() {
+      channel = undefined;
+    },
+  });
+
+  function publishOne(change: TaskChange): void {
+    if (!channel || waitingBytes > MAX_WAITING_BYTES) {
+      drop();
+      return;
+    }
+    const content = encodeTaskChange(change);
+    const options = { persistent: false, contentType: 'application/json' };
+    const roomLeft = channel.publish(
+      names.eventsExchange,
+      eventRoutingKey(change),
+      content,
+      options,
+    );
+    waitingBytes = roomLeft ? 0 : waitingBytes + content.length;
+  }
+
+  function drop(): void {
+    if (dropped === 0) {
+      log.warn(
+        'RabbitMQ takes no events now: dropping them, subscribers get them from the database',
+      );
+    }
+    dropped++;
+  }
+
+  function reportDropped(): void {
+    if (dropped > 0) log.info({ dropped }, 'RabbitMQ takes events again');
+    dropped = 0;
+  }
+
+  return {
+    publish(changes) {
+      for (const change of changes) {
+        try {
+          publishOne(change);
+        } catch (err) {
+          // The channel closed under our hands, or the change cannot be encoded: best effort either way.
+          log.debug({ err }, 'an event was not published');
+          drop();
+        }
+      }
+    },
+  };
+}

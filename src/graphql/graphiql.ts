@@ -1,0 +1,26 @@
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import type { YogaServerOptions } from 'graphql-yoga';
+import { EXAMPLE_OPERATIONS } from './example-operations.ts';
+
+/** GraphiQL with everything in one page: nothing is loaded from elsewhere. Subscriptions go over WebSocket. */
+export const graphiql = {
+  graphiql: {
+    title: 'async-task-manager',
+    subscriptionsProtocol: 'WS',
+    defaultTabs: EXAMPLE_OPERATIONS.map((tab) => ({ ...tab })),
+  },
+  renderGraphiQL: (options) => (page ??= render(options)),
+} satisfies YogaServerOptions<object, object>;
+
+type RenderOptions = Parameters<typeof renderGraphiQL>[0];
+
+/** The page has 9 MB and is always the same. */
+let page: string | undefined;
+
+function render(options: RenderOptions): string {
+  return String(renderGraphiQL(options)).replace('</head>', `${TABS_FIX}$&`);
+}
+
+// GraphiQL 5 gives each of several default tabs an offset, which it hides until the tab is pressed: the tab then jumps
+// from under the pointer and the click is lost.
+const TABS_FIX = '<style>.graphiql-tab.graphiql-tab { transform: none !important; }</style>';

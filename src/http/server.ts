@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  fastify,
+  LogController,
+} from 'fastify';
+import { answerError } from '../rest/answer-error.ts';
+import { answerClientError } from './client-error.ts';
+import { type HealthProbes, healthChecks } from './health.ts';
+import { addSecurityHeaders } from './security-headers.ts';
+import { answerUnknownRoutes } from './unknown-routes.ts';
+
+export interface HttpServer {
+  /** For `inject`, and for the server whose upgrades others take. */
+  readonly app: FastifyInstance;
+  /**
+   * Starts to serve; resolves to the address, such as `http://127.0.0.1:8000`.
+   * @throws Error with a sentence for people when the port is taken or not allowed
+   */
+  listen(options: { host: string; port: number }): Promise<string>;
+  /**
+   * Not ready from now on, takes no new connections, closes idle ones, and resolves when the requests in flight have been
+   * answered, or cut after `graceMs`.
+   */
+  close(options: { graceMs: number }): Promise<void>;
+}
+
+const BODY_LIMIT_BYTES = 1024 * 1024;
+/** Time for all of a request to arrive; how long its answer takes, or goes on for, is another matter. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** Longer than load balancers keep an idle connection, so that it is never us who closes one under their request. */
+const KEEP_ALIVE_TIMEOUT_MS = 72_000;
+
+/** The HTTP side of the service: what holds for every request, the health checks, and the parts that are plugged in. */
+export function createHttpServer(options: {
+  log: FastifyBaseLogger;
+  health: HealthProbes;
+  plugins: readonly FastifyPluginAsync[];
+}): HttpServer {
+  const { log, health, plugins } = options;
+  let closing = false;
+
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    trustProxy: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
+    // A request that comes in on a connection from before is still served; then the connection is closed.
+    return503OnClosing: false,
+    // An id that is too long is a bad id, which the route knows better how to say.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 16_384 },
+    // A payload is any JSON, whatever its keys are called.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
+    frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
+  });
+  const sockets = trackSockets(app);
+
+  app.setErrorHandler(answerError);
+  answerUnknownRoutes(app);
+  addSecurityHeaders(app);
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (closing) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async ({ log, method, url }, { statusCode, elapsedTime }) => {
+    log.debug({ method, url, statusCode, elapsedMs: Math.round(elapsedTime) }, 'request');
+  });
+
+  app.register(healthChecks({ ...health, draining: () => closing || health.draining() }));
+  for (const plugin of plugins) app.register(plugin);
+
+  return {
+    app,
+    async listen({ host, port }) {
+      try {
+        return await app.listen({ host, port });
+      } catch (error) {
+        throw listenFailure(error, host, port);
+      }
+    },
+    async close({ graceMs }) {
+      closing = true;
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(cut);
+      }
+    },
+  };
+}
+
+/** All connections, those included that became WebSockets, which Node's own list does not have. */
+function trackSockets(app: FastifyInstance): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function listenFailure(error: unknown, host: string, port: number): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const next = port < 65_535 ? port + 1 : port - 1;
+    return new Error(`Port ${port} is taken. Stop what uses it, or set PORT=${next}.`, {
+      cause: error,
+    });
+  }
+  if (code === 'EACCES') {
+    return new Error(`Port ${port} is not allowed for this user. Set PORT to one above 1023.`, {
+      cause: error,
+    });
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return new Error(`${host} is not an address of this machine. Set HOST to one that is.`, {
+      cause: error,
+    });
+  }
+  return error;
+}

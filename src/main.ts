@@ -1,0 +1,49 @@
+import { type App, startApp } from './app.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+import { createLogger } from './logger.ts';
+import { stopOnSignal } from './shutdown.ts';
+import { handlers } from './worker/handlers/registry.ts';
+
+await main();
+
+async function main(): Promise<void> {
+  const config = readConfigOrExit();
+  const log = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY });
+  const starting = startApp({ config, handlers, log });
+  stopOnSignal(async () => (await starting).stop(), log);
+  try {
+    const app = await starting;
+    log.info({ role: config.role, url: app.url }, 'started');
+    if (config.role === 'all') process.stdout.write(greeting(config, app));
+  } catch (error) {
+    log.fatal({ err: error }, 'could not start');
+    process.exit(1);
+  }
+}
+
+function readConfigOrExit(): Config {
+  try {
+    return readConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`The environment is not right:\n${error.message}\n`);
+    return process.exit(1);
+  }
+}
+
+/** What is where, and something to try. */
+function greeting({ databaseUrl, rabbitmqUrl }: Config, { url }: App): string {
+  const database = databaseUrl === undefined ? 'embedded PostgreSQL, data in .data/' : 'PostgreSQL';
+  const broker = rabbitmqUrl === undefined ? 'in-process broker' : 'RabbitMQ';
+  return `
+  async-task-manager runs on ${url}  (${database}; ${broker})
+
+  GraphiQL   ${url}/graphql
+  REST docs  ${url}/docs
+  Health     ${url}/health
+
+  Try it:    curl -X POST ${url}/api/v1/tasks/ -H 'content-type: application/json' -d '{"title":"Hello","priority":"HIGH"}'
+  Stop:      Ctrl-C
+
+`;
+}

@@ -1,0 +1,41 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { HttpError } from './http-error.ts';
+
+/**
+ * Takes JSON as a body and nothing else. Keys like `__proto__` are kept as plain keys: a payload is any JSON, and what
+ * `JSON.parse` makes of such a key is harmless until someone merges it.
+ */
+export function acceptJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parse);
+}
+
+/** Refuses a request that does not even say that it carries JSON. */
+export async function requireJson(request: FastifyRequest): Promise<void> {
+  if (request.headers['content-type'] !== undefined) return;
+  throw new HttpError(415, 'Send JSON, with the header Content-Type: application/json.');
+}
+
+async function parse(request: FastifyRequest, body: Buffer): Promise<unknown> {
+  // Some clients send the header with every request.
+  if (body.length === 0 && request.method === 'DELETE') return undefined;
+  if (body.length === 0) throw new HttpError(400, 'The body is empty. Send a JSON object.');
+  return parseJson(decode(body));
+}
+
+function decode(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (cause) {
+    throw new HttpError(400, 'The body is not valid UTF-8.', { cause });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const said = cause instanceof Error ? ` ${cause.message}.` : '';
+    throw new HttpError(400, `The body is not valid JSON.${said}`, { cause });
+  }
+}

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import {
+  DEFAULT_MAX_ATTEMPTS,
+  DEFAULT_TYPE,
+  type NewTask,
+  newTaskFields,
+} from '../domain/new-task.ts';
+import { fitsType, type TaskTypes } from '../domain/task-types.ts';
+
+/** The body of `POST /tasks`, parsed to what the service takes. Null means the same as left out. */
+export function newTaskJson(types: TaskTypes): z.ZodType<NewTask> {
+  return newTaskBody(types).transform(toNewTask).superRefine(fitsType(types));
+}
+
+function newTaskBody(types: TaskTypes) {
+  const known = Object.entries(types).map(
+    ([name, { description }]) => `\`${name}\`: ${description}`,
+  );
+  return z
+    .strictObject(
+      {
+        title: newTaskFields.title.meta({
+          description: 'What it is, in a few words.',
+          examples: ['Resize the holiday photos'],
+        }),
+        description: newTaskFields.description.nullish().meta({
+          description: 'More about it.',
+          default: '',
+          examples: ['All 312 of them, to 1080p.'],
+        }),
+        priority: newTaskFields.priority.nullish().meta({
+          description: 'Which of the three queues it takes.',
+          default: 'MEDIUM',
+          examples: ['HIGH'],
+        }),
+        type: newTaskFields.type.nullish().meta({
+          description: `The name of the handler that runs it. ${known.join(' ')}`,
+          default: DEFAULT_TYPE,
+          examples: Object.keys(types),
+        }),
+        payload: newTaskFields.payload.nullish().meta({
+          description: 'What its handler is given: any JSON that its type takes, of up to 256 KiB.',
+          default: null,
+          examples: [{ durationMs: 500 }],
+        }),
+        run_at: moment
+          .pipe(newTaskFields.runAt)
+          .nullish()
+          .meta({
+            description:
+              'The earliest time to run it, at most a year ahead. At once when left out.',
+            default: null,
+            examples: ['2030-01-31T12:00:00Z'],
+          }),
+        max_attempts: newTaskFields.maxAttempts.nullish().meta({
+          description: 'How many runs it may have before it is FAILED.',
+          default: DEFAULT_MAX_ATTEMPTS,
+          examples: [5],
+        }),
+        timeout_seconds: newTaskFields.timeoutSeconds.nullish().meta({
+          description: 'How long one run may take. As long as it likes when left out.',
+          default: null,
+          examples: [60],
+        }),
+      },
+      {
+        error: ({ code }) =>
+          code === 'invalid_type' ? 'The body must be a JSON object' : undefined,
+      },
+    )
+    .meta({
+      description: 'A task to create.',
+      examples: [
+        { title: 'Resize the holiday photos', priority: 'HIGH', payload: { durationMs: 500 } },
+      ],
+    });
+}
+
+const moment = z.iso
+  .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2030-01-31T12:00:00Z' })
+  .transform((text) => new Date(text));
+
+function toNewTask(json: z.infer<ReturnType<typeof newTaskBody>>): NewTask {
+  return {
+    title: json.title,
+    description: json.description ?? '',
+    priority: json.priority ?? 'MEDIUM',
+    type: json.type ?? DEFAULT_TYPE,
+    payload: json.payload ?? null,
+    runAt: json.run_at ?? null,
+    maxAttempts: json.max_attempts ?? DEFAULT_MAX_ATTEMPTS,
+    timeoutSeconds: json.timeout_seconds ?? null,
+    // REST says it in a header.
+    idempotencyKey: null,
+  };
+}

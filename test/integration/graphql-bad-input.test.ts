@@ -1,0 +1,262 @@
+import { afterEach, expect, test } from 'vitest';
+import { type GraphqlApi, startGraphqlApi } from '../support/graphql-api.ts';
+
+const CREATE = 'mutation ($input: CreateTaskInput!) { createTask(input: $input) { id } }';
+const CREATE_MANY = 'mutation ($input: [CreateTaskInput!]!) { createTasks(input: $input) { id } }';
+const LIST =
+  'query ($filter: TaskFilter, $first: Int, $last: Int, $after: String, $before: String) { tasks(filter: $filter, first: $first, last: $last, after: $after, before: $before) { totalCount } }';
+const CANCEL =
+  'mutation ($id: ID!, $reason: String) { cancelTask(id: $id, reason: $reason) { id } }';
+const WATCH =
+  'subscription ($id: ID, $filter: TaskFilter, $after: String) { taskStatusChanged(id: $id, filter: $filter, after: $after) { status } }';
+
+const NOBODY = '00000000-0000-7000-8000-000000000000';
+const YEAR_AND_A_DAY = new Date(Date.now() + 367 * 86_400_000).toISOString();
+
+let api: GraphqlApi | undefined;
+
+async function start(): Promise<GraphqlApi> {
+  api = await startGraphqlApi();
+  return api;
+}
+
+afterEach(async () => {
+  if (api === undefined) return;
+  expect(api.logs.lines.all.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+const title = 'a';
+
+test.each([
+  ['an empty title', { title: '' }, 'title'],
+  ['a blank title', { title: ' \t' }, 'title'],
+  ['no title', {}, 'title'],
+  ['a title that is null', { title: null }, 'title'],
+  ['a title that is no text', { title: 5 }, 'title'],
+  ['a title over 255 characters', { title: 'x'.repeat(256) }, 'title'],
+  ['a NUL in the title', { title: 'a\0b' }, 'title'],
+  ['half a surrogate pair in the title', { title: 'a\ud800' }, 'title'],
+  [
+    'a description over 10,000 characters',
+    { title, description: 'x'.repeat(10_001) },
+    'description',
+  ],
+  ['a NUL in the description', { title, description: '\0' }, 'description'],
+  ['an unknown priority', { title, priority: 'URGENT' }, 'priority'],
+  ['a priority in lower case', { title, priority: 'high' }, 'priority'],
+  ['an unknown type', { title, type: 'no such handler' }, 'type'],
+  ['an empty type', { title, type: '' }, 'type'],
+  ['a name that every object has as type', { title, type: 'constructor' }, 'type'],
+  ['an unknown field', { title, colour: 'red' }, 'colour'],
+  ['a payload over 256 KiB', { title, payload: { text: 'x'.repeat(256 * 1024) } }, 'payload'],
+  ['a NUL within the payload', { title, payload: { 'a\0': 1 } }, 'payload'],
+  ['half a surrogate pair within the payload', { title, payload: ['\udfff'] }, 'payload'],
+  ['a payload nested deeper than 100 levels', { title, payload: nested(101) }, 'payload'],
+  ['a payload that does not fit the type', { title, payload: { durationMs: 'long' } }, 'payload'],
+  ['runAt over a year ahead', { title, runAt: YEAR_AND_A_DAY }, 'runAt'],
+  ['runAt without an offset', { title, runAt: '2030-01-01T00:00:00' }, 'runAt'],
+  ['runAt on a day that does not exist', { title, runAt: '2030-02-30T00:00:00Z' }, 'runAt'],
+  ['runAt as a number', { title, runAt: 1_700_000_000_000 }, 'runAt'],
+  ['runAt as a word', { title, runAt: 'tomorrow' }, 'runAt'],
+  ['no attempts', { title, maxAttempts: 0 }, 'maxAttempts'],
+  ['101 attempts', { title, maxAttempts: 101 }, 'maxAttempts'],
+  ['half an attempt', { title, maxAttempts: 1.5 }, 'maxAttempts'],
+  ['more attempts than an Int can hold', { title, maxAttempts: 2 ** 40 }, 'maxAttempts'],
+  ['a timeout of no time', { title, timeoutSeconds: 0 }, 'timeoutSeconds'],
+  ['an empty idempotency key', { title, idempotencyKey: '' }, 'idempotencyKey'],
+])('%s is refused by name, and nothing is stored', async (_what, input, field) => {
+  const { ask, service } = await start();
+  const { errors } = await ask(CREATE, { input });
+  expect(errors).toHaveLength(1);
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT' });
+  expect(issuesOf(errors)[0]?.path.slice(0, 2)).toEqual(['input', field]);
+  expect(errors?.[0]?.message).toContain(`input.${field}`);
+  expect(await service.count({})).toBe(0);
+});
+
+test('everything that is wrong is told at once', async () => {
+  const { ask } = await start();
+  const { errors } = await ask(CREATE, { input: { priority: 'X', runAt: 'x', colour: 1 } });
+  expect(issuesOf(errors)).toEqual([
+    { path: ['input', 'colour'], message: 'is not a known field' },
+    { path: ['input', 'title'], message: 'is required' },
+    { path: ['input', 'priority'], message: 'must be one of HIGH, MEDIUM, LOW' },
+    { path: ['input', 'runAt'], message: expect.stringContaining('RFC 3339') },
+  ]);
+});
+
+test('a path leads from the argument, whatever the variable is called', async () => {
+  const { ask } = await start();
+  const whole = 'mutation ($x: CreateTaskInput!) { createTask(input: $x) { id } }';
+  expect(issuesOf((await ask(whole, { x: {} })).errors)[0]?.path).toEqual(['input', 'title']);
+  const part =
+    'mutation ($x: TaskPriority) { createTasks(input: [{ title: "a" }, { title: "b", priority: $x }]) { id } }';
+  expect(issuesOf((await ask(part, { x: 'X' })).errors)[0]?.path).toEqual(['input', 1, 'priority']);
+});
+
+test('one bad task in a batch is named by its place, and none is stored', async () => {
+  const { ask, service } = await start();
+  const input = [{ title: 'a' }, { title: 'b', maxAttempts: 0 }];
+  const { errors } = await ask(CREATE_MANY, { input });
+  expect(issuesOf(errors)[0]?.path).toEqual(['input', 1, 'maxAttempts']);
+  const wrong = await ask(CREATE_MANY, { input: [{ title: 'a' }, { title: 'b', priority: 'X' }] });
+  expect(issuesOf(wrong.errors)[0]?.path).toEqual(['input', 1, 'priority']);
+  expect(await service.count({})).toBe(0);
+});
+
+test('a batch of no task or of more than 1,000 is refused', async () => {
+  const { ask, service } = await start();
+  for (const count of [0, 1_001]) {
+    const input = Array.from({ length: count }, () => ({ title: 'a' }));
+    const { errors } = await ask(CREATE_MANY, { input });
+    expect(errors?.[0]?.extensions?.code).toBe('BAD_USER_INPUT');
+    expect(issuesOf(errors)[0]?.path).toEqual(['input']);
+  }
+  expect(await service.count({})).toBe(0);
+});
+
+test.each([
+  ['first: 0', LIST, { first: 0 }, ['first']],
+  ['first: 101', LIST, { first: 101 }, ['first']],
+  ['last: -1', LIST, { last: -1 }, ['last']],
+  ['first with last', LIST, { first: 1, last: 1 }, ['last']],
+  ['a foreign cursor', LIST, { after: 'x' }, ['after']],
+  [
+    'a cursor of a malformed id',
+    LIST,
+    { before: Buffer.from('task:1').toString('base64url') },
+    ['before'],
+  ],
+  ['an unknown status', LIST, { filter: { status: ['DONE'] } }, ['filter', 'status', 0]],
+  [
+    'an id in a filter that is no UUID',
+    LIST,
+    { filter: { ids: [NOBODY, 'x'] } },
+    ['filter', 'ids', 1],
+  ],
+  ['an empty search', LIST, { filter: { search: '' } }, ['filter', 'search']],
+  ['a NUL in a search', LIST, { filter: { search: '\0' } }, ['filter', 'search']],
+  ['an unknown filter', LIST, { filter: { owner: 'me' } }, ['filter', 'owner']],
+  ['a malformed UUID', CANCEL, { id: 'x' }, ['id']],
+  ['a reason over 1,000 characters', CANCEL, { id: NOBODY, reason: 'x'.repeat(1_001) }, ['reason']],
+  ['a NUL in a reason', CANCEL, { id: NOBODY, reason: '\0' }, ['reason']],
+  ['watching a malformed UUID', WATCH, { id: 'x' }, ['id']],
+  ['watching with a foreign cursor', WATCH, { after: 'x' }, ['after']],
+  ['watching with both id and filter', WATCH, { id: NOBODY, filter: {} }, ['filter']],
+])('%s is refused by name', async (_what, query, variables, path) => {
+  const { ask } = await start();
+  const { errors } = await ask(query, variables);
+  expect(errors?.[0]?.extensions?.code).toBe('BAD_USER_INPUT');
+  expect(issuesOf(errors)[0]?.path).toEqual(path);
+});
+
+test('a literal that does not fit is named like a variable', async () => {
+  const { ask } = await start();
+  const { errors } = await ask(
+    'mutation { createTask(input: { title: "a", priority: URGENT }) { id } }',
+  );
+  expect(errors?.[0]?.extensions?.code).toBe('GRAPHQL_VALIDATION_FAILED');
+  expect(errors?.[0]?.message).toContain('input.priority');
+  expect(issuesOf(errors)[0]?.path).toEqual(['input', 'priority']);
+});
+
+test('a malformed UUID in a query is refused', async () => {
+  const { ask } = await start();
+  const { errors } = await ask('{ task(id: "42") { id } }');
+  expect(errors?.[0]).toMatchObject({ path: ['task'], extensions: { code: 'BAD_USER_INPUT' } });
+});
+
+test.each([
+  ['malformed JSON', '{"query":', {}, 400],
+  ['JSON that is no object', '"{ __typename }"', {}, 400],
+  ['a batch of operations', '[{"query":"{ __typename }"}]', {}, 400],
+  ['no query', '{}', {}, 400],
+  ['an unknown parameter', '{"query":"{ __typename }","colour":"red"}', {}, 400],
+  ['another content type', 'query', { 'content-type': 'text/plain' }, 415],
+  ['a form with files', 'x', { 'content-type': 'multipart/form-data; boundary=x' }, 415],
+  [
+    'a form with malformed JSON',
+    'query={__typename}&variables=x',
+    { 'content-type': 'application/x-www-form-urlencoded' },
+    400,
+  ],
+  ['a body over 1 MiB', JSON.stringify({ query: '#'.repeat(1024 * 1024) }), {}, 413],
+])('%s gets a status and a sentence', async (_what, body, headers, status) => {
+  const { post } = await start();
+  const response = await post(body, headers);
+  expect(response.status).toBe(status);
+  const { errors } = (await response.json()) as {
+    errors: { message: string; extensions: object }[];
+  };
+  expect(errors[0]?.message).toBeTruthy();
+  expect(errors[0]?.extensions).toMatchObject({ code: expect.any(String) });
+  expect(JSON.stringify(errors)).not.toContain('node_modules');
+});
+
+test.each([
+  ['a syntax error', '{ tasks {', 'GRAPHQL_PARSE_FAILED'],
+  ['nothing at all', '', undefined],
+  ['an unknown field', '{ nothing }', 'GRAPHQL_VALIDATION_FAILED'],
+  [
+    'lists nested 100,000 deep',
+    `{ task(id: ${'['.repeat(100_000)}) { id } }`,
+    'GRAPHQL_PARSE_FAILED',
+  ],
+  [
+    'objects nested 100,000 deep',
+    `{ task(id: ${'{a:'.repeat(100_000)}1) { id } }`,
+    'GRAPHQL_PARSE_FAILED',
+  ],
+  ['selections nested 100,000 deep', '{a'.repeat(100_000), 'GRAPHQL_PARSE_FAILED'],
+  ['more tokens than anyone needs', `{ ${'a '.repeat(60_000)} }`, 'GRAPHQL_PARSE_FAILED'],
+  [
+    'more fields than anyone needs',
+    `{ ${Array.from({ length: 3_000 }, (_, i) => `a${i}: __typename`).join(' ')} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+  ],
+  [
+    'a cycle through the graph',
+    '{ tasks { edges { node { events { task { events { version } } } } } } }',
+    'GRAPHQL_VALIDATION_FAILED',
+  ],
+  [
+    'a cycle hidden in fragments',
+    '{ tasks { edges { ...E } } } fragment E on TaskEdge { node { ...T } } fragment T on Task { events { task { ...T } } }',
+    'GRAPHQL_VALIDATION_FAILED',
+  ],
+  ['fragments that double and double', doublingFragments(40), 'GRAPHQL_VALIDATION_FAILED'],
+])('%s is refused quickly', async (_what, query, code) => {
+  const { ask } = await start();
+  const { errors } = await ask(query);
+  expect(errors?.length).toBeGreaterThan(0);
+  if (code !== undefined) expect(errors?.[0]?.extensions?.code).toBe(code);
+});
+
+test('JSON nested 100,000 deep is refused by name, as a literal and as a variable', async () => {
+  const { post, service } = await start();
+  const payload = '['.repeat(100_000) + ']'.repeat(100_000);
+  const variables = `{"input":{"title":"a","payload":${payload}}}`;
+  const response = await post(`{"query":${JSON.stringify(CREATE)},"variables":${variables}}`);
+  const { errors } = (await response.json()) as never;
+  expect(issuesOf(errors)[0]).toEqual({
+    path: ['input', 'payload'],
+    message: 'must not be nested deeper than 100 levels',
+  });
+  expect(await service.count({})).toBe(0);
+});
+
+function nested(levels: number): unknown {
+  return levels === 0 ? 1 : [nested(levels - 1)];
+}
+
+function doublingFragments(levels: number): string {
+  const fragments = Array.from({ length: levels }, (_, level) => {
+    return `fragment F${level} on Query { ...F${level + 1} ...F${level + 1} }`;
+  });
+  return `{ ...F0 } ${fragments.join(' ')} fragment F${levels} on Query { __typename }`;
+}
+
+function issuesOf(errors: readonly { extensions?: Record<string, unknown> }[] | undefined) {
+  const issues = errors?.[0]?.extensions?.issues;
+  return (issues ?? []) as { path: (string | number)[]; message: string }[];
+}

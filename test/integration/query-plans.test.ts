@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TaskFilter } from '../../src/domain/task-filter.ts';
+import { cancel, claim, complete, enqueue } from '../../src/domain/transitions.ts';
+import { applyTransitions } from '../../src/store/apply-transitions.ts';
+import { type Database, openDatabase, type Sql } from '../../src/store/database.ts';
+import { lockDueTasks, msUntilNextDue, touchStalePending } from '../../src/store/due-tasks.ts';
+import {
+  changesAfter,
+  changesOf,
+  latestChange,
+  newestSeq,
+  presentVersions,
+} from '../../src/store/event-queries.ts';
+import { findByKeys } from '../../src/store/idempotency.ts';
+import { insertTasks } from '../../src/store/insert-tasks.ts';
+import { storeProgress } from '../../src/store/progress.ts';
+import { countTasks, findTask, listTasks, taskStatus } from '../../src/store/task-queries.ts';
+import { beat, buryDeadWorkers, findOrphans, retireWorker } from '../../src/store/workers.ts';
+import { createLogLines } from '../support/log-lines.ts';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+
+const ROWS = 1_000_000;
+const ID = '01890000-0000-7000-8000-000000000001';
+const CLAIM = { taskId: ID, version: 3 };
+const SOME_IDS = Array.from({ length: 50 }, (_, index) => idOf(index * 1_000));
+
+/** Everything the service asks of the database, as one would see it in production. */
+const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
+  'claim a batch': (sql) =>
+    applyTransitions(
+      sql,
+      SOME_IDS.map((id) => claim(id, ID)),
+    ),
+  'mark a batch as sent': (sql) => applyTransitions(sql, SOME_IDS.map(enqueue)),
+  'settle one': (sql) => applyTransitions(sql, [complete(CLAIM, null)]),
+  'cancel one': (sql) => applyTransitions(sql, [cancel(ID)]),
+  'insert one': (sql) => insertTasks(sql, [newRow()], 'PENDING'),
+  'lock what is due': (sql) => lockDueTasks(sql, 500),
+  'find the next due': (sql) => msUntilNextDue(sql),
+  'find lost messages': (sql) =>
+    touchStalePending(sql, { priority: 'HIGH', olderThanMs: 10_000, limit: 500 }),
+  beat: (sql) => beat(sql, ID, [CLAIM]),
+  'bury the dead': (sql) => buryDeadWorkers(sql, { silentMs: 15_000, cutOffMs: 2_500 }),
+  'find orphans': (sql) => findOrphans(sql, 500),
+  retire: (sql) => retireWorker(sql, ID),
+  'store progress': (sql) => storeProgress(sql, CLAIM, { fraction: 0.5, message: null }),
+  'find by key': (sql) => findByKeys(sql, ['a key']),
+  'find one': (sql) => findTask(sql, ID),
+  'look at a status': (sql) => taskStatus(sql, ID),
+  'read a present state': (sql) => latestChange(sql, ID),
+  'read a history': (sql) => changesOf(sql, ID, 0, 500),
+  'heal what is watched': (sql) => presentVersions(sql, SOME_IDS),
+  'read all changes after a cursor': (sql) => changesAfter(sql, {}, 900_000n, 500),
+  'find the newest change': (sql) => newestSeq(sql),
+};
+
+const FILTERS: Record<string, TaskFilter> = {
+  nothing: {},
+  'a common status': { status: ['COMPLETED'] },
+  'a rare status': { status: ['IN_PROGRESS'] },
+  'several statuses': { status: ['NEW', 'PENDING'] },
+  'a priority': { priority: ['HIGH'] },
+  'a status and a priority': { status: ['FAILED'], priority: ['LOW'] },
+  'a type': { type: ['simulate'] },
+  'a type that nobody has': { type: ['nothing'] },
+  'text that many have': { search: 'task' },
+  'text that one has': { search: 'number 123456' },
+  'a time': { createdAfter: new Date(Date.now() - 3_600_000) },
+  'a time and a status': { createdBefore: new Date(Date.now() - 3_600_000), status: ['CANCELLED'] },
+  ids: { ids: SOME_IDS },
+};
+
+let testDatabase: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = openDatabase({ url: testDatabase.url, log: createLogLines().log });
+  await fill();
+}, 240_000);
+
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`, (when) => {
+  beforeAll(async () => {
+    if (when === 'with statistics') await database.run({ text: 'analyze' });
+  }, 60_000);
+
+  test.each(Object.entries(QUERIES))('%s reads no table from end to end', async (_name, query) => {
+    expect(await scans(query)).toEqual([]);
+  });
+
+  test.each(Object.entries(FILTERS))(
+    'a list by %s reads no table from end to end',
+    async (_name, filter) => {
+      expect(await scans((sql) => listTasks(sql, filter, { limit: 20 }))).toEqual([]);
+      expect(await scans((sql) => listTasks(sql, filter, { limit: 20, olderThan: ID }))).toEqual(
+        [],
+      );
+      expect(await scans((sql) => listTasks(sql, filter, { limit: 20, fromOldest: true }))).toEqual(
+        [],
+      );
+      expect(await scans((sql) => countTasks(sql, filter))).toEqual([]);
+    },
+  );
+});
+
+/** The sequential scans of large tables in the plans of all statements that `query` runs, which are not run. */
+async function scans(query: (sql: Sql) => Promise<unknown>): Promise<string[]> {
+  const found: string[] = [];
+  await query({
+    async run({ text }, values = []) {
+      if (text.startsWith('explain')) return [];
+      const plan = await database.run({ text: `explain (costs off) ${text}` }, values);
+      const lines = plan.map((row) => Object.values(row).join());
+      if (lines.some((line) => /Seq Scan on (tasks|task_events)/.test(line))) {
+        found.push(lines.join('\n'));
+      }
+      return [];
+    },
+  });
+  return found;
+}
+
+async function fill() {
+  const statements = [
+    'alter table tasks set (autovacuum_enabled = off)',
+    'alter table task_events set (autovacuum_enabled = off)',
+    `
+insert into tasks (
+  id, title, description, priority, status, type, max_attempts, attempt_budget, attempt, version, created_at, run_at,
+  queued_at, finished_at, worker_id, error
+)
+select
+  ('01890000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'task number ' || n, '',
+  (array['HIGH', 'MEDIUM', 'LOW'])[1 + n % 3]::task_priority, status::task_status, 'simulate', 3, 3, 1, 3,
+  now() - (${ROWS} - n) * interval '1 second', now(), now(),
+  case when status in ('COMPLETED', 'FAILED', 'CANCELLED') then now() end,
+  case when status = 'IN_PROGRESS' then '${ID}'::uuid end, case when status = 'FAILED' then '{}'::jsonb end
+from generate_series(1, ${ROWS}) n
+cross join lateral (
+  select case
+    when n % 50000 = 0 then 'IN_PROGRESS' when n % 200 = 1 then 'NEW' when n % 200 = 2 then 'PENDING'
+    when n % 50 = 3 then 'FAILED' when n % 100 = 4 then 'CANCELLED' else 'COMPLETED'
+  end as status
+) s`,
+    `
+insert into task_events (task_id, version, status, attempt, previous_status)
+select id, 3, status, 1, 'PENDING' from tasks`,
+  ];
+  // Filling takes longer than any statement of the service may.
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: testDatabase.url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function idOf(n: number): string {
+  return `01890000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
+}
+
+function newRow() {
+  return {
+    id: ID,
+    title: 'a task',
+    description: '',
+    priority: 'HIGH',
+    type: 'simulate',
+    payload: null,
+    runAt: null,
+    maxAttempts: 3,
+    timeoutSeconds: null,
+    idempotencyKey: 'a key',
+    inputHash: Buffer.from('a hash'),
+  } as const;
+}
