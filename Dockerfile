@@ -12,7 +12,7 @@ RUN npm ci --ignore-scripts
 COPY prisma.config.ts tsconfig.json tsconfig.build.json ./
 COPY prisma prisma
 COPY src src
-RUN npx prisma generate && npx tsc --project tsconfig.build.json
+RUN npx prisma generate && npm run build
 
 FROM ${NODE_IMAGE} AS modules
 WORKDIR /app

@@ -50,8 +50,13 @@ codegen: node_modules ## Write schema.graphql and the typed documents
 bench: node_modules ## Measure this service on this machine
 	@npm run --silent bench
 
-node_modules: node_modules/.package-lock.json
+node_modules: node_modules/.package-lock.json src/generated/pothos-types.ts
+
+src/generated/pothos-types.ts: prisma/schema.prisma | node_modules/.package-lock.json
+	@npm run --silent generate
+	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci
+	@echo 'Installing dependencies...'
+	@npm ci --loglevel=error
 	@touch $@

@@ -10,7 +10,9 @@ export default defineConfig(async () => {
   }
   return {
     // Without Vite's `development` condition, or the sources would see another copy of graphql than its users do.
-    ssr: { resolve: { conditions: ['module', 'node'], externalConditions: ['module-sync', 'node'] } },
+    ssr: {
+      resolve: { conditions: ['module', 'node'], externalConditions: ['module-sync', 'node'] },
+    },
     test: {
       include: ['test/**/*.test.ts'],
       exclude: [...configDefaults.exclude, ...missing.map(({ pattern }) => pattern)],

@@ -65,7 +65,12 @@ async function embedDatabase(releases: Releases, log: Logger): Promise<string> {
   return server.url;
 }
 
-function openBroker({ rabbitmqUrl, role }: Config, log: Logger): Broker {
+function openBroker({ rabbitmqUrl, rabbitmqNamespace, role }: Config, log: Logger): Broker {
   if (rabbitmqUrl === undefined) return createMemoryBroker();
-  return createRabbitBroker({ url: rabbitmqUrl, name: `async-task-manager ${role}`, log });
+  return createRabbitBroker({
+    url: rabbitmqUrl,
+    name: `async-task-manager ${role}`,
+    ...(rabbitmqNamespace === undefined ? {} : { namespace: rabbitmqNamespace }),
+    log,
+  });
 }

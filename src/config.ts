@@ -13,6 +13,8 @@ export interface Config {
   databaseUrl: string | undefined;
   /** Undefined: the in-process broker. */
   rabbitmqUrl: string | undefined;
+  /** Prefix of every exchange and queue: from `?namespace=` of the URL. */
+  rabbitmqNamespace: string | undefined;
   host: string;
   port: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -52,7 +54,7 @@ export function parseConfig(
   return {
     role: data.role,
     databaseUrl: data.DATABASE_URL,
-    rabbitmqUrl: data.RABBITMQ_URL,
+    ...splitRabbitUrl(data.RABBITMQ_URL),
     host: data.HOST,
     port: data.PORT,
     logLevel: data.LOG_LEVEL,
@@ -97,6 +99,15 @@ function toMissingLine(name: (typeof NEEDED_APART)[number]): string {
 function toLine({ path, message }: z.core.$ZodIssue): string {
   const [name] = path;
   return name === 'role' ? `${message}.` : `${String(name)} ${message}.`;
+}
+
+/** Several installations can share one virtual host, each under a namespace that its URL names. */
+function splitRabbitUrl(text: string | undefined) {
+  if (text === undefined) return { rabbitmqUrl: undefined, rabbitmqNamespace: undefined };
+  const url = new URL(text);
+  const rabbitmqNamespace = url.searchParams.get('namespace') ?? undefined;
+  url.searchParams.delete('namespace');
+  return { rabbitmqUrl: url.href, rabbitmqNamespace };
 }
 
 function hasScheme(...schemes: string[]) {

@@ -67,8 +67,9 @@ export function createRabbitBroker({
 
   const publishing = connect('publisher', () => tasks.ready && announceReady());
   const consuming = connect('consumer', () => {});
-  const tasks = createTaskPublisher({ ...publishing, names, onReady: announceReady });
+  // Events first: whoever is told of the return publishes both.
   const events = createEventPublisher({ ...publishing, names, log });
+  const tasks = createTaskPublisher({ ...publishing, names, onReady: announceReady });
 
   function assertOpen(): void {
     if (closing) throw new BrokerUnavailable('The broker is closed');

@@ -65,7 +65,7 @@ function openLane({
     if (message === null) {
       session.abandon(new Error(`RabbitMQ cancelled the consumer: queue "${queue}" was deleted`));
     } else if (stopping) {
-      settle(session, () => session.channel.nack(message));
+      unlessGone(() => session.channel.nack(message));
     } else {
       handOver(session, message);
     }
@@ -78,7 +78,7 @@ function openLane({
     function once(act: () => void): void {
       if (settled) return;
       settled = true;
-      settle(session, act);
+      unlessGone(act);
       if (current?.session === session) current.unsettled--;
       closeIfDone();
     }
@@ -91,16 +91,6 @@ function openLane({
     } catch (err) {
       log.warn({ err, queue }, 'a message that nobody can handle goes to the dead letter queue');
       once(() => channel.nack(message, false, false));
-    }
-  }
-
-  /** Deliveries from before a loss are void: RabbitMQ has given their messages to someone else. */
-  function settle(session: Session<Channel>, act: () => void): void {
-    if (current?.session !== session) return;
-    try {
-      act();
-    } catch {
-      // amqplib throws on a channel that is just closing: void as well.
     }
   }
 
@@ -121,4 +111,13 @@ function openLane({
       closeIfDone();
     },
   };
+}
+
+/** Settles on the channel of the delivery. Once that is gone the delivery is void: its message went to someone else. */
+function unlessGone(settle: () => void): void {
+  try {
+    settle();
+  } catch {
+    // amqplib throws when the channel is closed or closing.
+  }
 }

@@ -60,7 +60,7 @@ export const healthOperations: OpenApiPart = {
         tags,
         responses: {
           200: answer('Yes.', ref('Readiness'), readyExample),
-          503: answer('No: something is away, or the process is draining.', ref('Readiness'), {
+          503: answer('No: the database is away, or the process is draining.', ref('Readiness'), {
             ...readyExample,
             ready: false,
             draining: true,

@@ -28,11 +28,12 @@ export function healthChecks(probes: HealthProbes): FastifyPluginAsync {
     app.get('/health/live', async () => ({ live: true }));
 
     app.get('/health/ready', async (_request, reply) => {
-      const { status, ...parts } = await check(probes);
+      const { database, rabbitmq } = await check(probes);
       const draining = probes.draining();
-      const ready = status && !draining;
+      // Without RabbitMQ tasks are still accepted, and wait; taking every process out would end that.
+      const ready = database && !draining;
       reply.code(ready ? 200 : 503);
-      return { ready, draining, ...parts };
+      return { ready, draining, database, rabbitmq };
     });
   };
 }

@@ -8,6 +8,7 @@ describe('the environment', () => {
       role: 'all',
       databaseUrl: undefined,
       rabbitmqUrl: undefined,
+      rabbitmqNamespace: undefined,
       host: '127.0.0.1',
       port: 8_000,
       logLevel: 'info',
@@ -23,6 +24,13 @@ describe('the environment', () => {
   test('accepts the URL that SQLAlchemy would use', () => {
     const { databaseUrl } = parseConfig('all', { DATABASE_URL: 'postgresql+asyncpg://u:p@h/db' });
     expect(databaseUrl).toBe('postgresql://u:p@h/db');
+  });
+
+  test('takes the namespace out of the URL of RabbitMQ', () => {
+    expect(parseConfig('all', { RABBITMQ_URL: 'amqp://u:p@h:5672/v?namespace=a' })).toMatchObject({
+      rabbitmqUrl: 'amqp://u:p@h:5672/v',
+      rabbitmqNamespace: 'a',
+    });
   });
 
   test('keeps one slot for each priority that WORKER_CONCURRENCY does not name', () => {
