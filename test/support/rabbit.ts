@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { Channel, ChannelModel } from 'amqplib';
+import type { Channel } from 'amqplib';
 import { connect } from 'amqplib';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import type { RabbitNames } from '../../src/broker/rabbit-names.ts';
 import { rabbitNames } from '../../src/broker/rabbit-names.ts';
 import { TASK_PRIORITIES } from '../../src/domain/task.ts';
 
-export const RABBIT_URL = process.env.TEST_RABBITMQ_URL ?? 'amqp://guest:guest@127.0.0.1:5672';
+export const RABBIT_URL = requireRabbit();
 
 /** The same RabbitMQ, reached through another port of this machine. */
 export function rabbitUrlAt(port: number): string {
@@ -29,7 +29,7 @@ export interface RabbitNamespace {
 export async function useRabbitNamespace(): Promise<RabbitNamespace> {
   const namespace = `test-${randomUUID()}`;
   const names = rabbitNames(namespace);
-  const connection = await connectOrExplain();
+  const connection = await connect(RABBIT_URL);
   connection.on('error', () => {});
 
   async function admin(): Promise<Channel> {
@@ -49,13 +49,12 @@ export async function useRabbitNamespace(): Promise<RabbitNamespace> {
   return { namespace, names, admin };
 }
 
-async function connectOrExplain(): Promise<ChannelModel> {
-  try {
-    return await connect(RABBIT_URL);
-  } catch (cause) {
+function requireRabbit(): string {
+  const { rabbitmqUrl } = inject('services');
+  if (rabbitmqUrl === undefined) {
     throw new Error(
-      `No RabbitMQ at ${RABBIT_URL}. Start one with "make api-only", or run everything with "make test".`,
-      { cause },
+      'This suite needs RabbitMQ. Start one with `make api-only`, or set TEST_RABBITMQ_URL.',
     );
   }
+  return rabbitmqUrl;
 }

@@ -1,26 +1,19 @@
-import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker, TaskDelivery } from '../../src/broker/broker.ts';
 import { BrokerUnavailable } from '../../src/broker/broker.ts';
-import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { TaskMessage } from '../../src/broker/messages.ts';
 import { eventPattern } from '../../src/broker/messages.ts';
-import { createRabbitBroker } from '../../src/broker/rabbit-broker.ts';
 import type { TaskChange, TaskPriority } from '../../src/domain/task.ts';
 import { createInbox } from '../support/inbox.ts';
-import { RABBIT_URL, useRabbitNamespace } from '../support/rabbit.ts';
 import { makeTaskChange } from '../support/task-changes.ts';
 
-const IMPLEMENTATIONS: Record<string, () => Promise<Broker>> = {
-  memory: async () => createMemoryBroker(),
-  rabbit: async () => {
-    const { namespace } = await useRabbitNamespace();
-    return createRabbitBroker({ url: RABBIT_URL, namespace, log: pino({ level: 'silent' }) });
-  },
-};
+/** Every promise of the port `src/broker/broker.ts`, held to one implementation. */
+export function describeBroker(name: string, create: () => Promise<Broker>): void {
+  describe(`the ${name} broker`, () => defineTests(create));
+}
 
-describe.each(Object.entries(IMPLEMENTATIONS))('the %s broker', (_name, create) => {
+function defineTests(create: () => Promise<Broker>): void {
   async function openBroker(): Promise<Broker> {
     const broker = await create();
     onTestFinished(() => broker.close());
@@ -282,7 +275,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('the %s broker', (_name, create) 
     await stream.bind(eventPattern({ priority: 'LOW' }));
     await stream.close();
   });
-});
+}
 
 function makeMessage(priority: TaskPriority): TaskMessage {
   return { id: uuidv7(), priority };
