@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Logger } from 'pino';
 import { toJson } from '../domain/json.ts';
 import type { Json, TaskError } from '../domain/task.ts';
@@ -43,18 +44,20 @@ export async function runHandler(
 
 /** The handler's own end, or, some time after an abort, the loss of patience with it. */
 async function untilAborted(returned: Promise<unknown>, run: Run, log: Logger): Promise<unknown> {
+  const patience = Promise.withResolvers<never>();
   let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<never>((_resolve, reject) => {
-    run.signal.addEventListener('abort', () => {
-      timer = setTimeout(() => {
-        log.error('the handler ignores its signal; its slot is freed, its result will not count');
-        reject(run.signal.reason);
-      }, ABORT_GRACE_MS);
-    });
-  });
+  const onAbort = () => {
+    timer = setTimeout(() => {
+      log.error('the handler ignores its signal; its slot is freed, its result will not count');
+      patience.reject(run.signal.reason);
+    }, ABORT_GRACE_MS);
+  };
+  if (run.signal.aborted) onAbort();
+  run.signal.addEventListener('abort', onAbort);
   try {
-    return await Promise.race([returned, patience]);
+    return await Promise.race([returned, patience.promise]);
   } finally {
+    run.signal.removeEventListener('abort', onAbort);
     clearTimeout(timer);
   }
 }
@@ -82,13 +85,17 @@ const MAX_MESSAGE = 10_000;
 
 /** Whatever was thrown, as it can be stored. */
 function toTaskError(thrown: unknown, attempt: number): TaskError {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = thrown instanceof Error ? thrown : new Error(describe(thrown));
   return {
     name: storable(error.name),
     message: storable(error.message),
     stack: error.stack === undefined ? null : storable(error.stack),
     attempt,
   };
+}
+
+function describe(thrown: unknown): string {
+  return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 1 });
 }
 
 function storable(text: string): string {
