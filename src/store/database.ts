@@ -33,6 +33,7 @@ const PING_TIMEOUT_MS = 1_500;
 
 /** Connects lazily: a server that is away makes statements fail, not this call. */
 export function openDatabase(options: { url: string; log: Logger; poolSize?: number }): Database {
+  let closing = false;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize ?? 20,
@@ -42,7 +43,9 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     application_name: 'async-task-manager',
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-  pool.on('error', (error) => options.log.warn({ err: error }, 'lost a database connection'));
+  pool.on('error', (error) => {
+    if (!closing) options.log.warn({ err: error }, 'lost a database connection');
+  });
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
 
   async function run<Row extends object>(
@@ -92,6 +95,7 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
       return Promise.race([ping, timeout]);
     },
     async close() {
+      closing = true;
       await prisma.$disconnect();
       await pool.end();
     },

@@ -80,9 +80,10 @@ async function* dataOf<Data>(
 
 /** The results in a stream of events; ends with its `complete`. */
 async function* resultsOf<Data>(body: ReadableStream<Uint8Array>) {
+  const decoder = new TextDecoder();
   let text = '';
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
+  for await (const chunk of body) {
+    text += decoder.decode(chunk, { stream: true });
     const events = text.split('\n\n');
     text = events.pop() ?? '';
     for (const event of events) {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { onTestFailed, onTestFinished } from 'vitest';
+import { expect, onTestFailed, onTestFinished, vi } from 'vitest';
 import type { Role } from '../../src/config.ts';
 
 /** One line of what a process says. Its text; and its fields, when it is a line of the log. */
@@ -41,13 +41,16 @@ export interface ApiProcess extends ServiceProcess {
 
 const CHECKOUT = join(import.meta.dirname, '../..');
 
-/** Starts a process without waiting for anything. Of this process's environment it gets only what any program needs. */
+/**
+ * Starts a process without waiting for anything. Of this process's environment it gets only what any program needs; the
+ * role `all` is started as `make start` does it, by naming none.
+ */
 export function spawnService(
-  role: Role | undefined,
+  role: Role,
   { env = {}, checkout = CHECKOUT }: { env?: Record<string, string>; checkout?: string } = {},
 ): ServiceProcess {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, ['src/main.ts', ...(role === undefined ? [] : [role])], {
+  const child = spawn(process.execPath, ['src/main.ts', ...(role === 'all' ? [] : [role])], {
     cwd: checkout,
     // Empty is as good as unset, and keeps a developer's `.env` out.
     env: { PATH, HOME, DATABASE_URL: '', RABBITMQ_URL: '', PORT: '0', ...env },
@@ -70,7 +73,7 @@ export function spawnService(
 
   onTestFailed(() => {
     const said = lines.map(({ text }) => `  ${text}`).join('\n');
-    process.stderr.write(`\n${role ?? 'all'} (process ${pid}) said:\n${said}\n`);
+    process.stderr.write(`\n${role} (process ${pid}) said:\n${said}\n`);
   });
   onTestFinished(async () => {
     child.kill('SIGKILL');
@@ -94,7 +97,7 @@ export function spawnService(
       listeners.add(look);
       look();
       const ended = exited.then(({ code, signal }) => {
-        throw new Error(`${role ?? 'all'} ended (${code ?? signal}) without saying "${text}".`);
+        throw new Error(`${role} ended (${code ?? signal}) without saying "${text}".`);
       });
       try {
         return await Promise.race([found.promise, ended]);
@@ -108,12 +111,16 @@ export function spawnService(
   };
 }
 
-/** Starts a process that serves the API, and waits until it does. */
+/** Starts a process that serves the API, and waits until it has reached what it needs. */
 export async function startApi(
   options: { role?: 'api' | 'all'; env?: Record<string, string>; checkout?: string } = {},
 ): Promise<ApiProcess> {
   const service = spawnService(options.role ?? 'api', options);
   const { url } = await service.said('"started"');
+  await vi.waitFor(
+    async () => expect((await fetch(`${url}/health/ready`)).status).toBe(200),
+    READY_WITHIN,
+  );
   // Not a copy: `isRunning` has to stay alive.
   return Object.assign(service, { url: String(url) });
 }
@@ -124,6 +131,8 @@ export async function startWorker(env: Record<string, string>): Promise<ServiceP
   await service.said('"worker registered"');
   return service;
 }
+
+const READY_WITHIN = { timeout: 15_000, interval: 20 };
 
 function parseLine(text: string): OutputLine {
   try {
