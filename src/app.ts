@@ -40,15 +40,35 @@ export async function startApp(options: {
     const advance = createAdvance({ sql: database, broker });
 
     if (role !== 'api') {
+      const vitals = openDatabase({ url: databaseUrl, log, poolSize: 2 });
+      releases.push('the connections for vital signs', vitals.close);
       const random = Math.random;
-      const parts = { database, databaseUrl, broker, advance, handlers, slots, random, log };
+      const parts = {
+        database,
+        vitals,
+        databaseUrl,
+        broker,
+        advance,
+        handlers,
+        slots,
+        random,
+        log,
+      };
       const worker = await startWorker(parts);
-      releases.push('the worker', () => worker.stop(shutdownGraceMs));
+      releases.push(
+        'the worker',
+        () => worker.stop(shutdownGraceMs),
+        shutdownGraceMs + STRAGGLERS_MS,
+      );
     }
     if (role === 'worker') return { url: undefined, stop: releases.run };
 
     const api = await createApi({ database, broker, advance, taskTypes: handlers, log });
-    releases.push('the API', () => api.close({ graceMs: shutdownGraceMs }));
+    releases.push(
+      'the API',
+      () => api.close({ graceMs: shutdownGraceMs }),
+      shutdownGraceMs + STRAGGLERS_MS,
+    );
     const url = await api.listen(config);
     return { url, stop: releases.run };
   } catch (error) {
@@ -56,6 +76,9 @@ export async function startApp(options: {
     throw error;
   }
 }
+
+/** What may come after the grace period: handlers that ignore their signal, a database that does not answer. */
+const STRAGGLERS_MS = 15_000;
 
 const DATA_DIR = fileURLToPath(new URL('../.data/postgres', import.meta.url));
 

@@ -8,8 +8,8 @@ export class MalformedMessage extends Error {
   override readonly name = 'MalformedMessage';
 }
 
-export function encodeTaskMessage({ id, priority }: TaskMessage): Buffer {
-  return Buffer.from(JSON.stringify({ id, priority }));
+export function encodeTaskMessage({ id, priority, storedAt }: TaskMessage): Buffer {
+  return Buffer.from(JSON.stringify({ id, priority, storedAt }));
 }
 
 /** @throws MalformedMessage */
@@ -49,6 +49,7 @@ const count = z.int().nonnegative();
 const taskMessage = z.object({
   id: z.uuid(),
   priority: z.enum(TASK_PRIORITIES),
+  storedAt: z.number().optional(),
 }) satisfies z.ZodType<TaskMessage>;
 
 const taskError = z.object({

@@ -4,6 +4,11 @@ import type { TaskChange, TaskPriority, TaskStatus } from '../domain/task.ts';
 export interface TaskMessage {
   id: string;
   priority: TaskPriority;
+  /**
+   * When its row was stored, in milliseconds by the database's clock. Set when that is not committed yet, so that
+   * whoever finds no row can tell one that is about to come from one that never will.
+   */
+  storedAt?: number | undefined;
 }
 
 /** Topic exchange that carries every change of status. */

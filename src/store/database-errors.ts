@@ -11,6 +11,8 @@ const AWAY_CODES = new Set([
   'ENOENT',
   'EPIPE',
   'ETIMEDOUT',
+  '57014', // query_canceled: statement_timeout
+  '25P03', // idle_in_transaction_session_timeout
   '25006', // read_only_sql_transaction: a primary that became a standby
   '53100', // disk_full
   '53300', // too_many_connections

@@ -3,18 +3,10 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import { databaseUnavailable } from './database-errors.ts';
+import type { Sql, Statement } from './sql.ts';
+import { inTransaction } from './transaction.ts';
 
-/** A statement. PostgreSQL prepares it once per connection when it has a name. */
-export interface Statement {
-  readonly name?: string;
-  readonly text: string;
-}
-
-/** Where statements run: any connection of the pool, or the one of a transaction. */
-export interface Sql {
-  /** @throws AppError SERVICE_UNAVAILABLE when the database cannot be reached or stays silent */
-  run<Row extends object>(statement: Statement, values?: readonly unknown[]): Promise<Row[]>;
-}
+export type { Sql, Statement } from './sql.ts';
 
 export interface Database extends Sql {
   /** For what is read through the GraphQL graph. Shares the pool. */
@@ -29,6 +21,12 @@ export interface Database extends Sql {
 /** How long a refused, lost or silent server may keep a caller waiting. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 8_000;
+/**
+ * How long the server lets a statement run, or a transaction wait for its client. Less than what the client waits for:
+ * what it has given up must not be committed later. And a process that is stopped must not keep its row locks.
+ */
+export const STATEMENT_TIMEOUT_MS = 7_500;
+export const IDLE_TRANSACTION_TIMEOUT_MS = 10_000;
 const PING_TIMEOUT_MS = 1_500;
 
 /** Connects lazily: a server that is away makes statements fail, not this call. */
@@ -39,6 +37,8 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     max: options.poolSize ?? 20,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'async-task-manager',
   });
@@ -68,21 +68,7 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
       const client = await pool.connect().catch((error: unknown) => {
         throw databaseUnavailable(error) ?? error;
       });
-      let broken: Error | undefined;
-      try {
-        await run(client, BEGIN);
-        const result = await work({ run: (statement, values) => run(client, statement, values) });
-        await run(client, COMMIT);
-        return result;
-      } catch (error) {
-        await client.query('rollback').catch((cause: Error) => {
-          broken = cause;
-        });
-        throw error;
-      } finally {
-        // A connection on which even the rollback failed must not go back to the pool.
-        client.release(broken);
-      }
+      return inTransaction(client, (statement, values) => run(client, statement, values), work);
     },
     async isReachable() {
       const timeout = new Promise<false>((resolve) => {
@@ -101,6 +87,3 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     },
   };
 }
-
-const BEGIN: Statement = { name: 'begin', text: 'begin' };
-const COMMIT: Statement = { name: 'commit', text: 'commit' };

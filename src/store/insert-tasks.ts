@@ -67,7 +67,8 @@ inserted as (
     w.timeout_seconds, case w.status when 'PENDING' then 2 else 1 end, coalesce(w.run_at, now()),
     case w.status when 'PENDING' then now() end, w.idempotency_key, w.input_hash
   from wanted w
-  order by w.ordinal
+  -- Keys in one order, so that two batches that share some cannot deadlock.
+  order by w.idempotency_key, w.ordinal
   on conflict (idempotency_key) do nothing
   returning *
 ),

@@ -51,10 +51,13 @@ export async function findTaskGraph(
   }
 }
 
-/** Undefined when there is no such task. */
-export async function taskStatus(sql: Sql, id: string): Promise<TaskStatus | undefined> {
-  const [row] = await sql.run<{ status: TaskStatus }>(STATUS, [id]);
-  return row?.status;
+/** The status of a task, undefined when there is no such task, and the time by the database's clock. */
+export async function glanceAt(
+  sql: Sql,
+  id: string,
+): Promise<{ status: TaskStatus | undefined; now: Date }> {
+  const [row] = await sql.run<{ status: TaskStatus | null; now: Date }>(GLANCE, [id]);
+  return { status: row?.status ?? undefined, now: row?.now ?? new Date(0) };
 }
 
 export async function listTasks(sql: Sql, filter: TaskFilter, page: PageRequest): Promise<Page> {
@@ -107,7 +110,7 @@ const BY_ID: Statement = {
   text: `select ${TASK_COLUMNS} from tasks t where t.id = $1`,
 };
 
-const STATUS: Statement = {
-  name: 'task_status',
-  text: 'select t.status from tasks t where t.id = $1',
+const GLANCE: Statement = {
+  name: 'glance_at_task',
+  text: 'select (select t.status from tasks t where t.id = $1) as status, now() as now',
 };

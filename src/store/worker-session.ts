@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { LOCK_SPACE } from './workers.ts';
@@ -8,6 +9,7 @@ export interface WorkerSession {
 }
 
 const RECONNECT_MS = 500;
+const CLOSE_TIMEOUT_MS = 1_000;
 
 /**
  * Holds the worker's advisory lock on a connection of its own, and takes it again on a new one when that breaks.
@@ -58,7 +60,9 @@ export function openWorkerSession(options: {
     async close() {
       closed = true;
       clearTimeout(timer);
-      await client?.end().catch(() => {});
+      const ending = client?.end().catch(() => {});
+      // A server that is silent does not answer a goodbye either.
+      await Promise.race([ending, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     },
   };
 }

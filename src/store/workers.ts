@@ -1,3 +1,4 @@
+import type { Claim } from '../domain/transitions.ts';
 import type { Sql, Statement } from './database.ts';
 
 /** Keeps the advisory locks of workers apart from anybody else's in the same database. */
@@ -20,19 +21,20 @@ export async function registerWorker(
 /**
  * One sign of life.
  * @param runs the versions under which this worker believes to hold its tasks
- * @returns `alive` is false when the worker has been declared dead; `lost` lists the tasks it no longer holds
+ * @returns `alive` is false when the worker has been declared dead; `lost` lists the tasks it no longer holds; `stray`
+ *   those it holds without knowing, because the answer to its claim got lost
  */
 export async function beat(
   sql: Sql,
   workerId: string,
   runs: readonly { taskId: string; version: number }[],
-): Promise<{ alive: boolean; lost: string[] }> {
-  const [row] = await sql.run<{ alive: boolean; lost: string[] }>(BEAT, [
+): Promise<{ alive: boolean; lost: string[]; stray: Claim[] }> {
+  const [row] = await sql.run<{ alive: boolean; lost: string[]; stray: Claim[] }>(BEAT, [
     workerId,
     runs.map(({ taskId }) => taskId),
     runs.map(({ version }) => version),
   ]);
-  return { alive: row?.alive ?? false, lost: row?.lost ?? [] };
+  return { alive: row?.alive ?? false, lost: row?.lost ?? [], stray: row?.stray ?? [] };
 }
 
 /** The worker stops by itself and holds nothing any more. */
@@ -85,7 +87,16 @@ select
     from unnest($2::uuid[], $3::int[]) as r(id, version)
     left join tasks t on t.id = r.id
     where t.version is distinct from r.version
-  ) as lost`,
+  ) as lost,
+  (
+    select coalesce(json_agg(json_build_object('taskId', t.id, 'version', t.version)), '[]')
+    from tasks t
+    where t.worker_id = $1
+      and t.status = 'IN_PROGRESS'
+      and t.id <> all ($2::uuid[])
+      -- Longer ago than any answer is waited for.
+      and t.started_at < now() - interval '10 s'
+  ) as stray`,
 };
 
 const RETIRE: Statement = {

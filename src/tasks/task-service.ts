@@ -15,7 +15,7 @@ import {
   type TaskQuery,
 } from '../store/task-queries.ts';
 import type { Advance } from './advance.ts';
-import { type CreatedTask, createTasks } from './create-tasks.ts';
+import { type CreatedTask, createTaskCreator } from './create-tasks.ts';
 
 /**
  * All that a client may ask about tasks, for GraphQL and REST alike. Input arrives parsed. Every method throws
@@ -45,6 +45,7 @@ export function createTaskService(options: {
   advance: Advance;
 }): TaskService {
   const { database, advance } = options;
+  const createTasks = createTaskCreator(options);
 
   async function get(id: string): Promise<Task> {
     const task = await findTask(database, id);
@@ -60,9 +61,9 @@ export function createTaskService(options: {
 
   return {
     get,
-    createMany: (inputs) => createTasks(options, inputs),
+    createMany: createTasks,
     async create(input) {
-      const [created] = await createTasks(options, [input]);
+      const [created] = await createTasks([input]);
       if (created === undefined) throw new Error('One input gave no task.');
       return created;
     },

@@ -3,17 +3,18 @@ import type { Logger } from 'pino';
 import type { TaskDelivery } from '../broker/broker.ts';
 import { afterFailure, DEFAULT_RETRY_POLICY } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
-import { claim, complete, release, type Transition } from '../domain/transitions.ts';
+import { complete, release, type Transition } from '../domain/transitions.ts';
 import type { Sql } from '../store/database.ts';
-import { taskStatus } from '../store/task-queries.ts';
 import type { Advance } from '../tasks/advance.ts';
+import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
 import { createProgressReporter } from './progress-reporter.ts';
 import { type RunResult, runHandler } from './run-handler.ts';
 import { createRun, type Run, type Runs } from './runs.ts';
+import type { Slots } from './slots.ts';
 
 /**
- * One delivery from the queue to its end: claim → run → settle → acknowledge.
+ * One delivery from the queue to its end: slot → claim → run → settle → acknowledge.
  *
  * The message only says where to look. Whatever goes wrong on the way, the row decides: a claim that fails means that
  * someone else has the task or nobody needs it; a settlement that fails means that the claim was lost meanwhile.
@@ -22,51 +23,59 @@ export function createExecutor(options: {
   sql: Sql;
   advance: Advance;
   handlers: TaskHandlers;
+  slots: Slots;
   runs: Runs;
   workerId: () => string | undefined;
   onDueAgain: () => void;
   random: () => number;
   log: Logger;
 }): (delivery: TaskDelivery) => Promise<void> {
-  const { sql, advance, handlers, runs, workerId, onDueAgain, random, log } = options;
+  const { sql, advance, handlers, slots, runs, workerId, onDueAgain, random, log } = options;
 
   return async function execute(delivery) {
-    const task = await claimTask(delivery);
-    if (task === undefined) return;
+    const { priority } = delivery.message;
+    if (!(await slots.acquire(priority, SLOT_WAIT_MS))) return delivery.requeue();
+    try {
+      const task = await claimOrGiveBack(delivery);
+      if (task !== undefined) await runAndSettle(task, delivery);
+    } finally {
+      slots.release(priority);
+    }
+  };
+
+  /** The claimed task; undefined when this delivery is dealt with. */
+  async function claimOrGiveBack(delivery: TaskDelivery): Promise<Task | undefined> {
+    try {
+      const worker = workerId();
+      if (worker === undefined) throw new Error('This worker has no identity right now.');
+      const givesUp = () => runs.shuttingDown();
+      const task = await claimTask(delivery.message, { sql, advance, workerId: worker, givesUp });
+      if (task === undefined) delivery.ack();
+      return task;
+    } catch (error) {
+      const { id } = delivery.message;
+      log.debug({ err: error, taskId: id }, 'could not claim; gives the message back');
+      await sleep(REQUEUE_DELAY_MS);
+      delivery.requeue();
+      return undefined;
+    }
+  }
+
+  async function runAndSettle(task: Task, delivery: TaskDelivery): Promise<void> {
     const run = createRun(task);
     runs.add(run);
+    // RabbitMQ closes the channel of who keeps a message for too long. From the claim on it is the worker's heartbeat
+    // that keeps the task from being lost.
+    const early = setTimeout(() => delivery.ack(), EARLY_ACK_MS);
     try {
       const result = await runTask(run);
       const transition = settlement(run, result);
       if (transition !== undefined) await settle(transition, run);
     } finally {
+      clearTimeout(early);
       runs.remove(run);
       delivery.ack();
     }
-  };
-
-  /** The claimed task; undefined when this delivery is dealt with. */
-  async function claimTask(delivery: TaskDelivery): Promise<Task | undefined> {
-    const { id } = delivery.message;
-    try {
-      for (const waitMs of ROW_WAITS_MS) {
-        const worker = workerId();
-        if (worker === undefined) throw new Error('This worker has no identity yet.');
-        const [change] = await advance([claim(id, worker)]);
-        if (change !== undefined) return change.task;
-        // The message may be quicker than the commit of the row it is about. A row that is there and still waits was
-        // committed between the claim and this look.
-        const status = await taskStatus(sql, id);
-        if (status !== undefined && status !== 'PENDING') break;
-        await sleep(waitMs);
-      }
-      delivery.ack();
-    } catch (error) {
-      log.debug({ err: error, taskId: id }, 'could not claim; gives the message back');
-      await sleep(REQUEUE_DELAY_MS);
-      delivery.requeue();
-    }
-    return undefined;
   }
 
   async function runTask(run: Run): Promise<RunResult> {
@@ -97,7 +106,10 @@ export function createExecutor(options: {
     }
   }
 
-  /** Keeps trying while the database is away: the outcome is known, and must not be lost for want of a connection. */
+  /**
+   * Keeps trying while the database is away: the outcome is known, and must not be lost for want of a connection. A
+   * worker that has to go leaves the task to the rescuer.
+   */
   async function settle(transition: Transition, run: Run): Promise<void> {
     for (;;) {
       try {
@@ -106,15 +118,22 @@ export function createExecutor(options: {
         else if (change.event.status === 'NEW') onDueAgain();
         return;
       } catch (error) {
-        if (run.abortReason() === 'LOST') return;
-        log.warn({ err: error, taskId: run.taskId }, 'could not settle, will try again');
+        const lost = run.abortReason() === 'LOST';
+        const givesUp = lost || runs.shuttingDown();
+        const what = givesUp
+          ? 'could not settle; others will run it again'
+          : 'could not settle yet';
+        log.warn({ err: error, taskId: run.taskId }, what);
+        if (givesUp) return;
         await sleep(SETTLE_RETRY_MS);
       }
     }
   }
 }
 
-/** Waits for the row of a message to appear, about 3 s in all. */
-const ROW_WAITS_MS = [5, 10, 20, 50, 100, 200, 500, 1_000, 1_000];
+/** A delivery that gets no slot in this time goes back to the queue, where another worker may have one. */
+const SLOT_WAIT_MS = 1_000;
+/** Well below the shortest consumer timeout that anybody sets. */
+const EARLY_ACK_MS = 30_000;
 const REQUEUE_DELAY_MS = 500;
 const SETTLE_RETRY_MS = 500;

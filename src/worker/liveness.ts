@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
+import type { Claim } from '../domain/transitions.ts';
 import type { Sql } from '../store/database.ts';
 import { openWorkerSession, type WorkerSession } from '../store/worker-session.ts';
 import { beat, registerWorker, retireWorker } from '../store/workers.ts';
@@ -33,9 +34,11 @@ export function startLiveness(options: {
   sql: Sql;
   databaseUrl: string;
   runs: Runs;
+  /** What to do with tasks that this worker holds without knowing. */
+  giveBack: (strays: readonly Claim[]) => Promise<void>;
   log: Logger;
 }): Liveness {
-  const { sql, databaseUrl, runs, log } = options;
+  const { sql, databaseUrl, runs, giveBack, log } = options;
   let identity: { id: string; session: WorkerSession } | undefined;
   let steadySince: number | undefined;
   const birth = Promise.withResolvers<void>();
@@ -62,15 +65,19 @@ export function startLiveness(options: {
 
   async function stayAlive(id: string) {
     const held = runs.all();
-    const { alive, lost } = await beat(sql, id, held);
+    const { alive, lost, stray } = await beat(sql, id, held);
     if (alive) {
       for (const run of held) if (lost.includes(run.taskId)) run.abort('LOST');
+      const strays = stray.filter(({ taskId }) => runs.get(taskId) === undefined);
+      if (strays.length > 0) await giveBack(strays);
       return;
     }
     log.error({ workerId: id, runs: held.length }, 'was declared dead; aborts what it runs');
     for (const run of held) run.abort('LOST');
-    await identity?.session.close();
+    // Not a moment longer under this name: what it claims now would be taken away again.
+    const dead = identity;
     identity = undefined;
+    void dead?.session.close();
     await beBorn();
   }
 

@@ -22,6 +22,7 @@ export async function runHandler(
   context: Pick<RunContext, 'progress' | 'log'>,
 ): Promise<RunResult> {
   const { task, signal } = run;
+  if (signal.aborted) return aborted(run);
   const timer =
     task.timeoutSeconds === null
       ? undefined
@@ -52,7 +53,6 @@ async function untilAborted(returned: Promise<unknown>, run: Run, log: Logger): 
       patience.reject(run.signal.reason);
     }, ABORT_GRACE_MS);
   };
-  if (run.signal.aborted) onAbort();
   run.signal.addEventListener('abort', onAbort);
   try {
     return await Promise.race([returned, patience.promise]);

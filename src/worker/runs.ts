@@ -57,6 +57,7 @@ export interface Runs {
   all(): Run[];
   /** Aborts all runs, and each that is still to come. */
   shutDown(): void;
+  shuttingDown(): boolean;
 }
 
 export function createRuns(): Runs {
@@ -76,5 +77,6 @@ export function createRuns(): Runs {
       shuttingDown = true;
       for (const run of runs.values()) run.abort('SHUTDOWN');
     },
+    shuttingDown: () => shuttingDown,
   };
 }

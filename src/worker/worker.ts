@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import type { Broker, TaskDelivery } from '../broker/broker.ts';
 import { eventPattern } from '../broker/messages.ts';
 import type { TaskPriority } from '../domain/task.ts';
-import type { Database } from '../store/database.ts';
+import { release } from '../domain/transitions.ts';
+import type { Database, Sql } from '../store/database.ts';
 import type { Advance } from '../tasks/advance.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { createExecutor } from './executor.ts';
@@ -10,6 +11,7 @@ import type { TaskHandlers } from './handler.ts';
 import { startLiveness } from './liveness.ts';
 import { startRescuer } from './rescuer.ts';
 import { createRuns } from './runs.ts';
+import { createSlots } from './slots.ts';
 
 export interface Worker {
   /**
@@ -25,6 +27,8 @@ export interface Worker {
  */
 export async function startWorker(options: {
   database: Database;
+  /** For heartbeats and rescues: connections of their own, so that no load can silence the worker. */
+  vitals: Sql;
   databaseUrl: string;
   broker: Broker;
   advance: Advance;
@@ -33,13 +37,24 @@ export async function startWorker(options: {
   random: () => number;
   log: Logger;
 }): Promise<Worker> {
-  const { database, databaseUrl, broker, advance, handlers, slots, random, log } = options;
+  const { database, vitals, databaseUrl, broker, advance, handlers, slots, random, log } = options;
   const runs = createRuns();
   const executing = new Set<Promise<void>>();
-  const liveness = startLiveness({ sql: database, databaseUrl, runs, log });
+  const liveness = startLiveness({
+    sql: vitals,
+    databaseUrl,
+    runs,
+    // The answer to their claim got lost: nobody runs them.
+    giveBack: async (strays) => {
+      log.warn({ tasks: strays.length }, 'gives back tasks whose claim it never heard of');
+      await advance(strays.map(release));
+      dispatcher.wake();
+    },
+    log,
+  });
   const dispatcher = startDispatcher({ database, broker, log });
   const rescuer = startRescuer({
-    sql: database,
+    sql: vitals,
     advance,
     steadyForMs: liveness.steadyForMs,
     onRescued: dispatcher.wake,
@@ -58,6 +73,7 @@ export async function startWorker(options: {
     sql: database,
     advance,
     handlers,
+    slots: createSlots(slots),
     runs,
     workerId: liveness.workerId,
     onDueAgain: dispatcher.wake,

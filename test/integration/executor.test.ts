@@ -3,6 +3,7 @@ import type { TaskDelivery } from '../../src/broker/broker.ts';
 import type { Advance } from '../../src/tasks/advance.ts';
 import { createExecutor } from '../../src/worker/executor.ts';
 import { createRuns } from '../../src/worker/runs.ts';
+import { createSlots } from '../../src/worker/slots.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const WORKER = '01890000-0000-7000-8000-00000000000f';
@@ -28,9 +29,24 @@ test('a message that is quicker than the commit of its row waits for the row', a
   expect(settled).toEqual(['ack']);
 });
 
-test('a message without a row is dropped after a while', async () => {
+test('a message whose row was rolled back is dropped as soon as that is certain', async () => {
+  const storedAt = Date.now() - 17_000;
+  await executor(app.advance)(delivery('01890000-0000-7000-8000-000000000000', storedAt));
+  expect(settled).toEqual(['ack']);
+  expect(Date.now() - storedAt).toBeGreaterThan(17_500);
+});
+
+test('a message without a row that was committed long ago is dropped at once', async () => {
   await executor(app.advance)(delivery('01890000-0000-7000-8000-000000000000'));
   expect(settled).toEqual(['ack']);
+});
+
+test('a message that finds all slots taken goes back to the queue', async () => {
+  const slots = createSlots({ HIGH: 0, MEDIUM: 0, LOW: 0 });
+  const task = await app.create();
+  await executor(app.advance, slots)(delivery(task.id));
+  expect(settled).toEqual(['requeue']);
+  expect((await app.service.get(task.id)).status).toBe('PENDING');
 });
 
 test('a message about a task that is done already is acknowledged and changes nothing', async () => {
@@ -48,11 +64,12 @@ test('a message is given back when the database cannot be asked', async () => {
   expect(settled).toEqual(['requeue']);
 });
 
-function executor(advance: Advance) {
+function executor(advance: Advance, slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 })) {
   return createExecutor({
     sql: app.database,
     advance,
     handlers: { simulate: { description: 'a test', run: async () => 'done' } },
+    slots,
     runs: createRuns(),
     workerId: () => WORKER,
     onDueAgain: () => {},
@@ -61,9 +78,9 @@ function executor(advance: Advance) {
   });
 }
 
-function delivery(id: string): TaskDelivery {
+function delivery(id: string, storedAt?: number): TaskDelivery {
   return {
-    message: { id, priority: 'MEDIUM' },
+    message: { id, priority: 'MEDIUM', storedAt },
     ack: () => void settled.push('ack'),
     requeue: () => void settled.push('requeue'),
   };

@@ -14,7 +14,7 @@ import {
 import { findByKeys } from '../../src/store/idempotency.ts';
 import { insertTasks } from '../../src/store/insert-tasks.ts';
 import { storeProgress } from '../../src/store/progress.ts';
-import { countTasks, findTask, listTasks, taskStatus } from '../../src/store/task-queries.ts';
+import { countTasks, findTask, glanceAt, listTasks } from '../../src/store/task-queries.ts';
 import { beat, buryDeadWorkers, findOrphans, retireWorker } from '../../src/store/workers.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
@@ -46,7 +46,7 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   'store progress': (sql) => storeProgress(sql, CLAIM, { fraction: 0.5, message: null }),
   'find by key': (sql) => findByKeys(sql, ['a key']),
   'find one': (sql) => findTask(sql, ID),
-  'look at a status': (sql) => taskStatus(sql, ID),
+  'look at a status': (sql) => glanceAt(sql, ID),
   'read a present state': (sql) => latestChange(sql, ID),
   'read a history': (sql) => changesOf(sql, ID, 0, 500),
   'heal what is watched': (sql) => presentVersions(sql, SOME_IDS),

@@ -189,6 +189,38 @@ describe('a worker', () => {
     expect(workers).toHaveLength(1);
   });
 
+  test('gives back a task whose claim it never heard of', async () => {
+    await start(async () => 'found');
+    await expect.poll(workers).toHaveLength(1);
+    const [worker] = await workers();
+    const task = await app.create({ type: 'probe', runAt: new Date(Date.now() + 60_000) });
+    // As if the answer to the claim had been lost on its way.
+    await app.database.run(
+      {
+        text: `
+update tasks
+set status = 'IN_PROGRESS', version = 2, attempt = 1, worker_id = $2, started_at = now() - interval '1 minute'
+where id = $1`,
+      },
+      [task.id, worker?.id],
+    );
+    const event = 'insert into task_events (task_id, version, status, previous_status, attempt)';
+    await app.database.run({ text: `${event} values ($1, 2, 'IN_PROGRESS', 'NEW', 1)` }, [task.id]);
+    expect(await finished(task)).toMatchObject({ status: 'COMPLETED', attempt: 1 });
+  });
+
+  test('stops in time although the database has gone', async () => {
+    const started = createInbox<void>();
+    const worker = await start(async ({ signal }) => {
+      started.put();
+      await sleep(60_000, undefined, { signal });
+    });
+    await create();
+    await started.take();
+    await app.database.close();
+    await worker.stop(0);
+  });
+
   test('sends a task again whose message was lost', { timeout: 30_000 }, async () => {
     const task = await create();
     // The only message there was goes to a consumer that drops it.
@@ -227,6 +259,10 @@ function create(input: Record<string, unknown> = {}): Promise<Task> {
 async function finished({ id }: Task): Promise<Task> {
   await app.follow(id);
   return app.service.get(id);
+}
+
+function workers(): Promise<{ id: string }[]> {
+  return app.database.run({ text: 'select id from workers where stopped_at is null' });
 }
 
 async function statuses({ id }: Task): Promise<string[]> {

@@ -66,6 +66,7 @@ export async function startTestService(
     async startWorker({ handlers = realHandlers, slots = {} } = {}) {
       const worker = await startWorker({
         database,
+        vitals: database,
         databaseUrl,
         broker,
         advance,

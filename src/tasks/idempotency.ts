@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { AppError } from '../domain/errors.ts';
+import type { NewTask } from '../domain/new-task.ts';
+import type { Task } from '../domain/task.ts';
+import type { Sql } from '../store/database.ts';
+import { findByKeys } from '../store/idempotency.ts';
+import type { TaskRow } from '../store/insert-tasks.ts';
+
+/** What tells the same input from another under the same idempotency key; null without a key. */
+export function hashInput(input: NewTask): Buffer | null {
+  if (input.idempotencyKey === null) return null;
+  return createHash('sha256').update(canonicalJson(input)).digest();
+}
+
+/** The tasks that stand for rows whose idempotency key was taken. */
+export interface Replays {
+  /** @throws AppError IDEMPOTENCY_CONFLICT when the key came with other input */
+  taskFor(row: TaskRow): Task;
+}
+
+/** @param rows those that were not stored because their key was taken, in this transaction or before */
+export async function replaysOf(sql: Sql, rows: readonly TaskRow[]): Promise<Replays> {
+  const keys = rows.map(({ idempotencyKey }) => idempotencyKey).filter((key) => key !== null);
+  const first = await findByKeys(sql, keys);
+  return {
+    taskFor({ id, idempotencyKey, inputHash }) {
+      const earlier = idempotencyKey === null ? undefined : first.get(idempotencyKey);
+      if (earlier === undefined) throw new Error(`Task ${id} was not stored.`);
+      if (inputHash?.equals(earlier.inputHash)) return earlier.task;
+      throw new AppError(
+        'IDEMPOTENCY_CONFLICT',
+        `The idempotency key ${JSON.stringify(idempotencyKey)} was already used with other input.`,
+      );
+    },
+  };
+}
+
+/** JSON in which the order of keys makes no difference. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TaskMessage } from '../broker/messages.ts';
+import type { Task } from '../domain/task.ts';
+import { claim } from '../domain/transitions.ts';
+import { IDLE_TRANSACTION_TIMEOUT_MS, type Sql, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
+import { glanceAt } from '../store/task-queries.ts';
+import type { Advance } from '../tasks/advance.ts';
+
+/** A transaction that stored a row this long ago has been committed or is gone. */
+const ROW_APPEARS_WITHIN_MS = IDLE_TRANSACTION_TIMEOUT_MS + STATEMENT_TIMEOUT_MS + 500;
+const FIRST_WAIT_MS = 5;
+const LONGEST_WAIT_MS = 1_000;
+
+/**
+ * Claims the task that a message is about.
+ *
+ * A message may be quicker than the commit of its row; then this waits, for as long as the row may still come. A message
+ * whose transaction was rolled back is found out by its age, so that many of them do not hold up a queue.
+ *
+ * @returns undefined when there is nothing to do: someone else has the task, or it is not due, final or gone
+ * @throws when the database is away, or `givesUp` says so while it waits
+ */
+export async function claimTask(
+  message: TaskMessage,
+  options: { sql: Sql; advance: Advance; workerId: string; givesUp: () => boolean },
+): Promise<Task | undefined> {
+  const { sql, advance, workerId, givesUp } = options;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+    const [change] = await advance([claim(message.id, workerId)]);
+    if (change !== undefined) return change.task;
+    const { status, now } = await glanceAt(sql, message.id);
+    // A row that is there and still waits was committed between the claim and this glance.
+    const worthWaiting = status === undefined ? mayStillCome(message, now) : status === 'PENDING';
+    if (!worthWaiting) return undefined;
+    if (givesUp()) throw new Error('The worker stops before the row of this message is there.');
+    await sleep(waitMs);
+  }
+}
+
+/** Both times are the database's. */
+function mayStillCome({ storedAt }: TaskMessage, now: Date): boolean {
+  return storedAt !== undefined && now.getTime() - storedAt < ROW_APPEARS_WITHIN_MS;
+}

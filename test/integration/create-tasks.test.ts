@@ -1,0 +1,87 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type Broker, BrokerUnavailable } from '../../src/broker/broker.ts';
+import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
+import { newTaskSchema } from '../../src/domain/new-task.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { changesOf } from '../../src/store/event-queries.ts';
+import { createTaskCreator } from '../../src/tasks/create-tasks.ts';
+import { handlers } from '../../src/worker/handlers/registry.ts';
+import { startTestService, type TestService } from '../support/test-service.ts';
+
+const parse = newTaskSchema(handlers);
+let app: TestService;
+
+describe('creating tasks', () => {
+  beforeEach(async () => {
+    app = await startTestService();
+  });
+
+  test('tells of NEW, then of PENDING', async () => {
+    const task = await app.create();
+    expect(task).toMatchObject({ status: 'PENDING', version: 2 });
+    const history = await changesOf(app.database, task.id, 0, 10);
+    expect(history.map(({ event }) => event.status)).toEqual(['NEW', 'PENDING']);
+  });
+
+  test('keeps the order of a batch', async () => {
+    const titles = Array.from({ length: 1_000 }, (_, index) => `number ${index}`);
+    const created = await app.service.createMany(titles.map((title) => parse.parse({ title })));
+    expect(created.map(({ task }) => task.title)).toEqual(titles);
+    const { tasks } = await app.service.list({}, { limit: 1_000 });
+    expect(tasks.map(({ title }) => title).reverse()).toEqual(titles);
+  });
+
+  test('with one key at the same time makes one task, and everybody gets it', async () => {
+    const input = parse.parse({ title: 'once', idempotencyKey: 'a' });
+    const created = await Promise.all(Array.from({ length: 20 }, () => app.service.create(input)));
+    expect(new Set(created.map(({ task }) => task.id)).size).toBe(1);
+    expect(created.filter(({ replayed }) => !replayed)).toHaveLength(1);
+    expect(await app.service.count({})).toBe(1);
+  });
+
+  test('with a key that was used for something else is a conflict, whatever is created beside it', async () => {
+    await app.service.create(parse.parse({ title: 'first', idempotencyKey: 'a' }));
+    const results = await Promise.allSettled([
+      app.service.create(parse.parse({ title: 'fine' })),
+      app.service.create(parse.parse({ title: 'second', idempotencyKey: 'a' })),
+      app.service.createMany([
+        parse.parse({ title: 'never alone' }),
+        parse.parse({ title: 'third', idempotencyKey: 'a' }),
+      ]),
+      app.service.create(parse.parse({ title: 'fine too', idempotencyKey: 'b' })),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'fulfilled',
+    ]);
+    const { tasks } = await app.service.list({}, { limit: 10 });
+    expect(tasks.map(({ title }) => title).sort()).toEqual(['fine', 'fine too', 'first']);
+  });
+
+  test('with the same keys in opposite order does not deadlock', async () => {
+    const keys = Array.from({ length: 50 }, (_, index) => `key ${index}`);
+    const inputs = keys.map((idempotencyKey) => parse.parse({ title: 'x', idempotencyKey }));
+    // Each through a process of its own, as far as the database can tell.
+    const batches = Array.from({ length: 20 }, (_, index) => {
+      const database = openDatabase({ url: app.databaseUrl, log: app.logs.log, poolSize: 1 });
+      onTestFinished(() => database.close());
+      const createTasks = createTaskCreator({ database, broker: app.broker });
+      return createTasks(index % 2 === 0 ? inputs : inputs.toReversed());
+    });
+    await Promise.all(batches);
+  });
+});
+
+test('a broker that fails to confirm leaves the task NEW, and the client none the wiser', async () => {
+  const broker = Object.assign(createMemoryBroker(), {
+    publishTasks: async () => {
+      throw new BrokerUnavailable('no confirmation');
+    },
+  } satisfies Partial<Broker>);
+  app = await startTestService({ broker });
+  const task = await app.create();
+  expect(task).toMatchObject({ status: 'NEW', version: 1 });
+  expect(await app.service.count({})).toBe(1);
+});

@@ -1,0 +1,73 @@
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { type Database, openDatabase } from '../../src/store/database.ts';
+import { createLogLines } from '../support/log-lines.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { createTestDatabase } from '../support/test-database.ts';
+
+let url: string;
+let database: Database;
+
+beforeEach(async () => {
+  const test = await createTestDatabase();
+  onTestFinished(test.drop);
+  ({ url } = test);
+  database = open(url);
+});
+
+test('a transaction is committed when its work resolves, and rolled back when it throws', async () => {
+  await database.transaction((tx) => tx.run({ text: 'create table kept ()' }));
+  const failing = database.transaction(async (tx) => {
+    await tx.run({ text: 'create table gone ()' });
+    throw new Error('changed my mind');
+  });
+  await expect(failing).rejects.toThrow('changed my mind');
+  await database.run({ text: 'select from kept' });
+  await expect(database.run({ text: 'select from gone' })).rejects.toThrow('does not exist');
+});
+
+// Without a listener for it the error would end the whole process, and this test run with it.
+test('a connection that the server ends while its transaction waits fails that transaction only', async () => {
+  const failing = database.transaction(async (tx) => {
+    const [row] = await tx.run<{ pid: number }>({ text: 'select pg_backend_pid() as pid' });
+    await database.run({ text: 'select pg_terminate_backend($1)' }, [row?.pid]);
+    await untilGone(row?.pid);
+    return tx.run({ text: 'select 1' });
+  });
+  await expect(failing).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  expect(await database.run({ text: 'select 1 as one' })).toEqual([{ one: 1 }]);
+});
+
+test('a server that falls silent in the middle of a transaction is waited for once', {
+  timeout: 30_000,
+}, async () => {
+  const proxy = await startTcpProxy({ targetPort: Number(new URL(url).port) });
+  onTestFinished(proxy.close);
+  const stalling = open(Object.assign(new URL(url), { port: String(proxy.port) }).href);
+  const started = performance.now();
+  const failing = stalling.transaction(async (tx) => {
+    proxy.stall();
+    return tx.run({ text: 'select 1' });
+  });
+  await expect(failing).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  expect(performance.now() - started).toBeLessThan(10_000);
+});
+
+test('a statement that the client has given up cannot be committed later', async () => {
+  const [limits] = await database.run<{ statement: string; idle: string }>({
+    text: `
+select current_setting('statement_timeout') as statement,
+       current_setting('idle_in_transaction_session_timeout') as idle`,
+  });
+  expect(limits).toEqual({ statement: '7500ms', idle: '10s' });
+});
+
+function open(databaseUrl: string): Database {
+  const opened = openDatabase({ url: databaseUrl, log: createLogLines().log });
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+async function untilGone(pid: number | undefined) {
+  const text = 'select from pg_stat_activity where pid = $1';
+  while ((await database.run({ text }, [pid])).length > 0);
+}
