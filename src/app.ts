@@ -63,6 +63,8 @@ export async function startApp(options: {
     }
     if (role === 'worker') return { url: undefined, stop: releases.run };
 
+    // Else the first tasks after a start would have to wait as NEW. Without RabbitMQ it starts all the same.
+    await untilReady(broker, BROKER_WAIT_MS);
     const api = await createApi({ database, broker, advance, taskTypes: handlers, log });
     releases.push(
       'the API',
@@ -75,6 +77,18 @@ export async function startApp(options: {
     await releases.run();
     throw error;
   }
+}
+
+const BROKER_WAIT_MS = 2_000;
+
+async function untilReady(broker: Broker, withinMs: number): Promise<void> {
+  if (broker.ready) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const unlisten = broker.onReady(resolve);
+  const timer = setTimeout(resolve, withinMs);
+  await promise;
+  clearTimeout(timer);
+  unlisten();
 }
 
 /** What may come after the grace period: handlers that ignore their signal, a database that does not answer. */

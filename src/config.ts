@@ -46,11 +46,11 @@ export function parseConfig(
   // An empty value is what compose files and shells make of an unset one.
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = schema.safeParse({ ...set, role });
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(toLine).join('\n'));
-  const { data } = parsed;
   const missing =
-    data.role === 'all' ? [] : NEEDED_APART.filter((name) => data[name] === undefined);
-  if (missing.length > 0) throw new ConfigError(missing.map(toMissingLine).join('\n'));
+    role === 'api' || role === 'worker' ? NEEDED_APART.filter((name) => !(name in set)) : [];
+  const problems = [...(parsed.error?.issues.map(toLine) ?? []), ...missing.map(toMissingLine)];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
+  const { data } = parsed;
   return {
     role: data.role,
     databaseUrl: data.DATABASE_URL,

@@ -16,7 +16,9 @@ async function main(): Promise<void> {
     log.info({ role: config.role, url: app.url }, 'started');
     if (config.role === 'all') process.stdout.write(greeting(config, app));
   } catch (error) {
-    log.fatal({ err: error }, 'could not start');
+    const reason = error instanceof Error ? error.message : String(error);
+    log.fatal(`could not start: ${reason}`);
+    log.debug({ err: error }, 'in full');
     process.exit(1);
   }
 }

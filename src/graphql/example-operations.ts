@@ -37,9 +37,10 @@ query List($after: String) {
 `,
   },
   {
-    query: `# Every change of every task, live: leave it running and create tasks in the first tab.
-# To watch one task until it is done: taskStatusChanged(id: "…")
-# To resume after a break: taskStatusChanged(after: "<the last cursor>")
+    query: `# Every change, live. Leave it running, and create
+# tasks in the first tab. One task until it is done:
+# taskStatusChanged(id: "…"). After a break give the
+# last cursor: taskStatusChanged(after: "…")
 subscription Watch {
   taskStatusChanged {
     cursor

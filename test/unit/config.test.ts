@@ -68,6 +68,12 @@ describe('the environment', () => {
     }
   });
 
+  test('says what is missing together with what is wrong', () => {
+    const read = () => parseConfig('api', { PORT: 'http', DATABASE_URL: 'postgresql://h/db' });
+    expect(read).toThrow('PORT must be');
+    expect(read).toThrow('RABBITMQ_URL must be set');
+  });
+
   test('refuses a role that does not exist', () => {
     expect(() => parseConfig('boss', {})).toThrow('The role must be api, worker or all');
   });
