@@ -1,7 +1,8 @@
 /** What GraphiQL opens with: one tab each, in the order in which one would try them. */
 export const EXAMPLE_OPERATIONS = [
   {
-    query: `# Creates a task. Press the play button, then look at the other tabs.
+    query: `# Creates a task. Press the play button, then look
+# at the other tabs.
 mutation Create {
   createTask(input: { title: "Send the newsletter", priority: HIGH }) {
     id
@@ -14,7 +15,8 @@ mutation Create {
 `,
   },
   {
-    query: `# The newest tasks. Give pageInfo.endCursor as "after" to go on.
+    query: `# The newest tasks. To go on, give pageInfo.endCursor
+# as "after".
 query List($after: String) {
   tasks(first: 10, after: $after) {
     totalCount
@@ -62,7 +64,8 @@ subscription Watch {
 `,
   },
   {
-    query: `# Cancels a task, running or not. Put the id of one of yours into the variables below.
+    query: `# Cancels a task, running or not. Put the id of one
+# of yours into the variables below.
 mutation Cancel($id: ID!) {
   cancelTask(id: $id, reason: "Changed my mind") {
     id
