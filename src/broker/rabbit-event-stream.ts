@@ -21,6 +21,8 @@ export async function openRabbitEventStream(
   const patterns = new Set<string>();
   let current: { session: Session<Channel>; queue: string } | undefined;
   let isFirst = true;
+  /** Has to be told before anything that comes after the gap. */
+  let gapPending = false;
 
   const kept = keepChannel<Channel>({
     ...keeping,
@@ -38,6 +40,7 @@ export async function openRabbitEventStream(
       );
       // From here on bind and unbind speak to RabbitMQ themselves, behind all that is sent in this same turn.
       current = { session, queue };
+      gapPending = !isFirst || patterns.size > 0;
       const bound = [...patterns].map((pattern) =>
         channel.bindQueue(queue, names.eventsExchange, pattern),
       );
@@ -45,9 +48,8 @@ export async function openRabbitEventStream(
         noAck: true,
       });
       await link.within(Promise.all([...bound, consuming]));
-      const missedSome = !isFirst || bound.length > 0;
       isFirst = false;
-      if (missedSome) tellGap();
+      tellGap();
     },
     onGone() {
       current = undefined;
@@ -59,6 +61,7 @@ export async function openRabbitEventStream(
       abandon(new Error('RabbitMQ cancelled the consumer: the event queue was deleted'));
       return;
     }
+    tellGap();
     try {
       onChange(decodeTaskChange(message.content));
     } catch (err) {
@@ -67,6 +70,8 @@ export async function openRabbitEventStream(
   }
 
   function tellGap(): void {
+    if (!gapPending) return;
+    gapPending = false;
     try {
       onGap();
     } catch (err) {

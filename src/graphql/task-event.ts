@@ -1,10 +1,9 @@
-import type { TaskChange } from '../domain/task.ts';
-import { encodeCursor } from '../tasks/cursor.ts';
+import { cursorOf, type StreamedChange } from '../tasks/cursor.ts';
 import { builder } from './builder.ts';
 import { TaskStatusEnum } from './task-enums.ts';
 
 /** Carries its task along: a live event costs no read, and one from a history has the task it was read with. */
-export const TaskEventRef = builder.objectRef<TaskChange>('TaskEvent');
+export const TaskEventRef = builder.objectRef<StreamedChange>('TaskEvent');
 
 builder.objectType(TaskEventRef, {
   description: 'A change of status that happened. Being created is the first one.',
@@ -12,7 +11,7 @@ builder.objectType(TaskEventRef, {
     cursor: t.string({
       description:
         'Hand the last one you saw back as `after`, and `taskStatusChanged` goes on from there.',
-      resolve: ({ event }) => encodeCursor(event),
+      resolve: cursorOf,
     }),
     taskId: t.id({ description: 'The task that changed.', resolve: ({ event }) => event.taskId }),
     version: t.int({

@@ -1,6 +1,6 @@
 import type { TaskChange } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
 
 /**

@@ -6,8 +6,6 @@ import { databaseUnavailable } from './database-errors.ts';
 import type { Sql, Statement } from './sql.ts';
 import { inTransaction } from './transaction.ts';
 
-export type { Sql, Statement } from './sql.ts';
-
 export interface Database extends Sql {
   /** For what is read through the GraphQL graph. Shares the pool. */
   readonly prisma: PrismaClient;

@@ -1,5 +1,5 @@
 import type { TaskPriority } from '../domain/task.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 
 export interface QueuedTask {
   id: string;

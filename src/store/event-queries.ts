@@ -1,7 +1,7 @@
 import type { TaskChange } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
-import type { Sql, Statement } from './database.ts';
 import { filterSql } from './filter-sql.ts';
+import type { Sql, Statement } from './sql.ts';
 import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
 
 /** The latest change of a task, which tells its present state; undefined when there is no such task. */
@@ -21,34 +21,74 @@ export async function changesOf(
   return rows.map(toChange);
 }
 
-/** Changes after `seq` of tasks that match now, in order of seq. Each comes with its task as it is now. */
-export async function changesAfter(
+/** How many changes a read brings at most. Part of the statements: their plans must count on it. */
+export const PAGE = 500;
+
+/** Seqs from the first to the last, both included. */
+export interface Range {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** Which transactions a read could see: all numbered below `over` had ended, none from `next` on had begun to write. */
+export interface Snapshot {
+  over: bigint;
+  next: bigint;
+}
+
+/** The first PAGE changes within the ranges in order of seq, each with its task as it is now, and what the read saw. */
+export async function changesWithin(
   sql: Sql,
+  ranges: readonly Range[],
+): Promise<{ changes: TaskChange[]; snapshot: Snapshot }> {
+  const rows = await sql.run<(ChangeRow | Nothing) & SnapshotRow>(WITHIN, boundsOf(ranges));
+  const changes: TaskChange[] = [];
+  for (const { over: _over, next: _next, ...row } of rows)
+    if (row.id !== null) changes.push(toChange(row));
+  return { changes, snapshot: toSnapshot(rows[0]) };
+}
+
+/** The first PAGE changes within the ranges, in order of seq, of tasks that match now; each with its task as it is now. */
+export async function matchingChangesWithin(
+  sql: Sql,
+  ranges: readonly Range[],
   filter: Omit<TaskFilter, 'status'>,
-  seq: bigint,
-  limit: number,
 ): Promise<TaskChange[]> {
   const { text, values } = filterSql({ ...filter, status: null });
-  const after = `$${values.push(seq)}`;
+  const [firsts, lasts] = boundsOf(ranges).map((bounds) => `$${values.push(bounds)}::bigint[]`);
   const rows = await sql.run<ChangeRow>(
     {
       text: `
-select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
-from task_events e
-join tasks t on t.id = e.task_id
-where e.seq > ${after} and ${text}
-order by e.seq
-limit $${values.push(limit)}`,
+select c.*
+from unnest(${firsts}, ${lasts}) as r(first, last)
+cross join lateral (
+  select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+  from task_events e
+  join tasks t on t.id = e.task_id
+  where e.seq between r.first and r.last and ${text}
+  order by e.seq
+  limit ${PAGE}
+) c
+order by c."eventSeq"
+limit ${PAGE}`,
     },
     values,
   );
   return rows.map(toChange);
 }
 
-/** The newest seq there is, 0 when nothing has happened yet. */
-export async function newestSeq(sql: Sql): Promise<bigint> {
-  const [row] = await sql.run<{ seq: string | null }>(NEWEST_SEQ);
-  return BigInt(row?.seq ?? 0);
+/** The seqs that are missing among the latest changes, and the newest that is there (0 when there is none). */
+export async function recentGaps(
+  sql: Sql,
+): Promise<{ newest: bigint; gaps: Range[]; snapshot: Snapshot }> {
+  const [row] = await sql.run<SnapshotRow & { newest: string; firsts: string[]; lasts: string[] }>(
+    RECENT_GAPS,
+  );
+  const gaps = row?.firsts.map((first, i) => ({
+    first: BigInt(first),
+    last: BigInt(row.lasts[i] ?? first),
+  }));
+  return { newest: BigInt(row?.newest ?? 0), gaps: gaps ?? [], snapshot: toSnapshot(row) };
 }
 
 /** The present version of each of these tasks that exists. */
@@ -84,7 +124,63 @@ const VERSIONS: Statement = {
   text: 'select t.id, t.version from tasks t where t.id = any ($1::uuid[])',
 };
 
-const NEWEST_SEQ: Statement = {
-  name: 'newest_seq',
-  text: 'select max(seq) as seq from task_events',
+/** PostgreSQL's bigint, which node-pg leaves as text. */
+interface SnapshotRow {
+  over: string;
+  next: string;
+}
+
+/** Of the one row that a read brings when there is no change. */
+type Nothing = { [column in keyof ChangeRow]: null };
+
+function toSnapshot(row: SnapshotRow | undefined): Snapshot {
+  return { over: BigInt(row?.over ?? 0), next: BigInt(row?.next ?? 0) };
+}
+
+function boundsOf(ranges: readonly Range[]): [bigint[], bigint[]] {
+  return [ranges.map(({ first }) => first), ranges.map(({ last }) => last)];
+}
+
+// The xmax of a snapshot is the one after the last that has ended; open ones may lie beyond. Its age leads to the next.
+const SNAPSHOT = `
+  pg_snapshot_xmin(pg_current_snapshot())::text::bigint as over,
+  pg_snapshot_xmax(pg_current_snapshot())::text::bigint + age(pg_snapshot_xmax(pg_current_snapshot())::xid) as next`;
+
+const WITHIN: Statement = {
+  name: 'changes_within',
+  // Each range is read on its own, so that the index on seq serves it whatever the planner thinks of the others; the
+  // tasks are joined to the few changes that are left.
+  text: `
+select s.over, s.next, c.*
+from (select ${SNAPSHOT}) s
+left join (
+  select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+  from (
+    select e.*
+    from unnest($1::bigint[], $2::bigint[]) as r(first, last)
+    cross join lateral (
+      select * from task_events e where e.seq between r.first and r.last order by e.seq limit ${PAGE}
+    ) e
+    order by e.seq
+    limit ${PAGE}
+  ) e
+  join tasks t on t.id = e.task_id
+) c on true
+order by c."eventSeq"`,
+};
+
+/** Half a minute of 600 changes a second: how far back a transaction that is still open may have written. */
+const RECENT = 20_000;
+
+const RECENT_GAPS: Statement = {
+  name: 'recent_gaps',
+  text: `
+select ${SNAPSHOT},
+  coalesce(max(e.seq), 0)::text as newest,
+  coalesce(array_agg((e.before + 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as firsts,
+  coalesce(array_agg((e.seq - 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as lasts
+from (
+  select recent.seq, lag(recent.seq) over (order by recent.seq) as before
+  from (select seq from task_events order by seq desc limit ${RECENT}) recent
+) e`,
 };

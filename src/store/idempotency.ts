@@ -1,5 +1,5 @@
 import type { Task } from '../domain/task.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
 
 /** A task that was created with an idempotency key, and the hash of the input that came with it. */

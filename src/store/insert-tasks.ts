@@ -1,6 +1,6 @@
 import type { NewTask } from '../domain/new-task.ts';
 import type { TaskChange, TaskStatus } from '../domain/task.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
 
 /** A task with the identity that the service gave it. */

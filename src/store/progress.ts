@@ -1,5 +1,5 @@
 import type { Claim } from '../domain/transitions.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 
 /** Stores how far a run is, unless its claim is lost. Not a change of status: no version, no event. */
 export async function storeProgress(

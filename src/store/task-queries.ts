@@ -1,9 +1,10 @@
 import type { Task, TaskStatus } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
-import type { Database, Sql, Statement } from './database.ts';
+import type { Database } from './database.ts';
 import { databaseUnavailable } from './database-errors.ts';
 import { filterSql } from './filter-sql.ts';
+import type { Sql, Statement } from './sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
 
 /** What a GraphQL selection wants to have read along with a task. */

@@ -1,5 +1,5 @@
 import type { Claim } from '../domain/transitions.ts';
-import type { Sql, Statement } from './database.ts';
+import type { Sql, Statement } from './sql.ts';
 
 /** Keeps the advisory locks of workers apart from anybody else's in the same database. */
 export const LOCK_SPACE = 7_461;

@@ -2,7 +2,7 @@ import type { Broker } from '../broker/broker.ts';
 import type { TaskChange } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
 import { applyTransitions } from '../store/apply-transitions.ts';
-import type { Sql } from '../store/database.ts';
+import type { Sql } from '../store/sql.ts';
 
 /**
  * Applies transitions and, once they are committed, announces what happened.

@@ -1,14 +1,18 @@
 import { AppError } from '../domain/errors.ts';
-import type { TaskChange } from '../domain/task.ts';
+import type { StreamedChange } from './cursor.ts';
 
 /** What one subscriber has yet to read. The writing side never waits; the reading side is an async iterator. */
 export interface ChangeQueue {
-  push(change: TaskChange): void;
+  push(change: StreamedChange): void;
   /** No more will come; what is queued is still read. */
   end(): void;
   /** As `end`, but the reader then sees the error. */
   fail(error: Error): void;
-  readonly changes: AsyncIterableIterator<TaskChange>;
+  /** Resolves once that many more fit: to true, or to false once nothing more is wanted. */
+  room(count: number): Promise<boolean>;
+  /** Nothing more is wanted: it has ended, or its reader has left. */
+  readonly closed: boolean;
+  readonly changes: AsyncIterableIterator<StreamedChange>;
   /** Called once, when the reader leaves or has read the end. */
   onClose(listener: () => void): void;
 }
@@ -23,8 +27,9 @@ const LIMIT = 1_000;
  */
 export function createChangeQueue(limit = LIMIT): ChangeQueue {
   const onClose: (() => void)[] = [];
-  let queued: TaskChange[] = [];
+  let queued: StreamedChange[] = [];
   let read = 0;
+  let roomWanted: { count: number; resolve(fits: boolean): void }[] = [];
   let waiting: { resolve(result: Result): void; reject(error: Error): void } | undefined;
   let ended: { error?: Error } | undefined;
   let closed = false;
@@ -37,6 +42,7 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
       read = 0;
       waiting?.resolve(DONE);
       waiting = undefined;
+      tellRoom();
       for (const listener of onClose) listener();
     }
     return DONE;
@@ -45,6 +51,7 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
   function finish(error?: Error) {
     if (ended !== undefined) return;
     ended = error === undefined ? {} : { error };
+    tellRoom();
     const reader = waiting;
     waiting = undefined;
     if (reader === undefined) return;
@@ -53,10 +60,20 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
     else reader.reject(error);
   }
 
+  const fits = (count: number) => queued.length - read + count <= limit;
+
+  function tellRoom() {
+    if (roomWanted.length === 0) return;
+    const served = roomWanted.filter(({ count }) => ended !== undefined || fits(count));
+    roomWanted = roomWanted.filter((wanted) => !served.includes(wanted));
+    for (const { resolve } of served) resolve(ended === undefined);
+  }
+
   async function next(): Promise<Result> {
     const value = queued[read];
     if (value !== undefined) {
       read += 1;
+      tellRoom();
       // Drop what was read in one go now and then: shifting an array one by one is quadratic.
       if (read === queued.length || read >= 256) {
         queued.splice(0, read);
@@ -83,7 +100,7 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
         const reader = waiting;
         waiting = undefined;
         reader.resolve({ done: false, value: change });
-      } else if (queued.length - read < limit) {
+      } else if (fits(1)) {
         queued.push(change);
       } else {
         finish(lagged(limit));
@@ -91,6 +108,13 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
     },
     end: () => finish(),
     fail: finish,
+    async room(count) {
+      if (ended !== undefined || fits(count)) return ended === undefined;
+      return new Promise((resolve) => roomWanted.push({ count, resolve }));
+    },
+    get closed() {
+      return ended !== undefined;
+    },
     onClose: (listener) => void onClose.push(listener),
     changes: {
       next,
@@ -106,7 +130,7 @@ export function createChangeQueue(limit = LIMIT): ChangeQueue {
   };
 }
 
-type Result = IteratorResult<TaskChange, undefined>;
+type Result = IteratorResult<StreamedChange, undefined>;
 const DONE: Result = { done: true, value: undefined };
 
 function lagged(limit: number): AppError {

@@ -3,8 +3,9 @@ import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
 import { AppError } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
-import type { Database, Sql } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import { insertTasks, type TaskRow } from '../store/insert-tasks.ts';
+import type { Sql } from '../store/sql.ts';
 import { hashInput, replaysOf } from './idempotency.ts';
 import { createMicroBatch } from './micro-batch.ts';
 

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { AppError } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
 import type { Task } from '../domain/task.ts';
-import type { Sql } from '../store/database.ts';
 import { findByKeys } from '../store/idempotency.ts';
 import type { TaskRow } from '../store/insert-tasks.ts';
+import type { Sql } from '../store/sql.ts';
 
 /** What tells the same input from another under the same idempotency key; null without a key. */
 export function hashInput(input: NewTask): Buffer | null {

@@ -1,13 +1,10 @@
 import { badInput, taskNotFound } from '../domain/errors.ts';
 import { isFinal, type TaskChange } from '../domain/task.ts';
-import type { Sql } from '../store/database.ts';
-import { changesOf, latestChange } from '../store/event-queries.ts';
+import { changesOf, latestChange, PAGE } from '../store/event-queries.ts';
+import type { Sql } from '../store/sql.ts';
 import { type ChangeQueue, createChangeQueue } from './change-queue.ts';
 import { decodeCursor } from './cursor.ts';
 import type { EventHub } from './event-hub.ts';
-
-/** How many missed changes are read at a time. */
-const PAGE = 500;
 
 /**
  * One task's changes in order of version, each exactly once.
@@ -36,12 +33,13 @@ export async function watchTask(
     if (isLatest && isFinal(change.event.status)) queue.end();
   }
 
-  /** Reads until nothing is known to be missing. */
+  /** Reads until nothing is known to be missing, as far as the reader makes room. */
   async function catchUp() {
     if (reading) return;
     reading = true;
     try {
       do {
+        if (!(await queue.room(PAGE))) break;
         const missed = await changesOf(sql, taskId, lastVersion, PAGE);
         for (const change of missed) {
           deliver(change, change.event.version === change.task.version);

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskMessage } from '../broker/messages.ts';
 import type { Task } from '../domain/task.ts';
 import { claim } from '../domain/transitions.ts';
-import { IDLE_TRANSACTION_TIMEOUT_MS, type Sql, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
+import { IDLE_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
+import type { Sql } from '../store/sql.ts';
 import { glanceAt } from '../store/task-queries.ts';
 import type { Advance } from '../tasks/advance.ts';
 

@@ -4,7 +4,7 @@ import type { TaskDelivery } from '../broker/broker.ts';
 import { afterFailure, DEFAULT_RETRY_POLICY } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
 import { complete, release, type Transition } from '../domain/transitions.ts';
-import type { Sql } from '../store/database.ts';
+import type { Sql } from '../store/sql.ts';
 import type { Advance } from '../tasks/advance.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';

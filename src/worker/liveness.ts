@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim } from '../domain/transitions.ts';
-import type { Sql } from '../store/database.ts';
+import type { Sql } from '../store/sql.ts';
 import { openWorkerSession, type WorkerSession } from '../store/worker-session.ts';
 import { beat, registerWorker, retireWorker } from '../store/workers.ts';
 import { startLoop } from './loop.ts';

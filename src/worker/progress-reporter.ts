@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Claim } from '../domain/transitions.ts';
-import type { Sql } from '../store/database.ts';
 import { storeProgress } from '../store/progress.ts';
+import type { Sql } from '../store/sql.ts';
 
 /** Writes a run's progress at most this often; the last value always gets there. */
 const INTERVAL_MS = 500;

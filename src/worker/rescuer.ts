@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { afterFailure, DEFAULT_RETRY_POLICY } from '../domain/retry-policy.ts';
 import type { Transition } from '../domain/transitions.ts';
-import type { Sql } from '../store/database.ts';
+import type { Sql } from '../store/sql.ts';
 import { buryDeadWorkers, findOrphans, type OrphanedTask } from '../store/workers.ts';
 import type { Advance } from '../tasks/advance.ts';
 import { type Loop, startLoop } from './loop.ts';

@@ -2,18 +2,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TaskFilter } from '../../src/domain/task-filter.ts';
 import { cancel, claim, complete, enqueue } from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
-import { type Database, openDatabase, type Sql } from '../../src/store/database.ts';
+import { type Database, openDatabase } from '../../src/store/database.ts';
 import { lockDueTasks, msUntilNextDue, touchStalePending } from '../../src/store/due-tasks.ts';
 import {
-  changesAfter,
   changesOf,
+  changesWithin,
   latestChange,
-  newestSeq,
+  matchingChangesWithin,
   presentVersions,
+  recentGaps,
 } from '../../src/store/event-queries.ts';
 import { findByKeys } from '../../src/store/idempotency.ts';
 import { insertTasks } from '../../src/store/insert-tasks.ts';
 import { storeProgress } from '../../src/store/progress.ts';
+import type { Sql } from '../../src/store/sql.ts';
 import { countTasks, findTask, glanceAt, listTasks } from '../../src/store/task-queries.ts';
 import { beat, buryDeadWorkers, findOrphans, retireWorker } from '../../src/store/workers.ts';
 import { createLogLines } from '../support/log-lines.ts';
@@ -22,6 +24,9 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 const ROWS = 1_000_000;
 const ID = '01890000-0000-7000-8000-000000000001';
 const CLAIM = { taskId: ID, version: 3 };
+const LATE = { first: 899_000n, last: 899_100n };
+const STRETCH = { first: 900_000n, last: 950_000n };
+const LATEST = { first: 999_000n, last: 2n ** 63n - 1n };
 const SOME_IDS = Array.from({ length: 50 }, (_, index) => idOf(index * 1_000));
 
 /** Everything the service asks of the database, as one would see it in production. */
@@ -50,8 +55,9 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   'read a present state': (sql) => latestChange(sql, ID),
   'read a history': (sql) => changesOf(sql, ID, 0, 500),
   'heal what is watched': (sql) => presentVersions(sql, SOME_IDS),
-  'read all changes after a cursor': (sql) => changesAfter(sql, {}, 900_000n, 500),
-  'find the newest change': (sql) => newestSeq(sql),
+  'follow the changes': (sql) => changesWithin(sql, [LATE, LATEST]),
+  'find what is late': (sql) => recentGaps(sql),
+  'read a stretch of changes': (sql) => matchingChangesWithin(sql, [LATE, STRETCH], {}),
 };
 
 const FILTERS: Record<string, TaskFilter> = {
@@ -93,6 +99,17 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
     expect(await scans(query)).toEqual([]);
   });
 
+  test('a batch of transitions finds its tasks by their ids, and never through the backlog', async () => {
+    const plan = await plans((sql) =>
+      applyTransitions(
+        sql,
+        SOME_IDS.map((id) => claim(id, ID)),
+      ),
+    );
+    expect(plan).toContain('Index Scan using tasks_pkey');
+    expect(plan).not.toContain('tasks_status_id');
+  });
+
   test.each(Object.entries(FILTERS))(
     'a list by %s reads no table from end to end',
     async (_name, filter) => {
@@ -104,25 +121,30 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
         [],
       );
       expect(await scans((sql) => countTasks(sql, filter))).toEqual([]);
+      const stretch = (sql: Sql) => matchingChangesWithin(sql, [LATE, STRETCH], filter);
+      expect(await scans(stretch)).toEqual([]);
     },
   );
 });
 
-/** The sequential scans of large tables in the plans of all statements that `query` runs, which are not run. */
+/** The plans that read a large table from end to end, of all statements that `query` runs. */
 async function scans(query: (sql: Sql) => Promise<unknown>): Promise<string[]> {
+  const found = (await plans(query)).split('\n\n');
+  return found.filter((plan) => /Seq Scan on (tasks|task_events)/.test(plan));
+}
+
+/** The plans of all statements that `query` runs. They are not carried out. */
+async function plans(query: (sql: Sql) => Promise<unknown>): Promise<string> {
   const found: string[] = [];
   await query({
     async run({ text }, values = []) {
       if (text.startsWith('explain')) return [];
       const plan = await database.run({ text: `explain (costs off) ${text}` }, values);
-      const lines = plan.map((row) => Object.values(row).join());
-      if (lines.some((line) => /Seq Scan on (tasks|task_events)/.test(line))) {
-        found.push(lines.join('\n'));
-      }
+      found.push(plan.map((row) => Object.values(row).join()).join('\n'));
       return [];
     },
   });
-  return found;
+  return found.join('\n\n');
 }
 
 async function fill() {

@@ -89,6 +89,38 @@ describe('when the connection is lost', () => {
     expect(new Set(stream.all.map(({ task }) => task.id))).toEqual(new Set([watched.task.id]));
   });
 
+  test('a stream tells of the gap before anything that comes after it', async () => {
+    const { broker, proxy, connect } = await open();
+    const told: (number | 'gap')[] = [];
+    const stream = await broker.openEventStream({
+      onChange: ({ event }) => void told.push(event.version),
+      onGap: () => void told.push('gap'),
+    });
+    await stream.bind(eventPattern({}));
+    const { broker: other } = await connect({ port: RABBIT_PORT });
+    let version = 0;
+    const publishing = setInterval(() => {
+      for (let count = 0; count < 20; count += 1) {
+        version += 1;
+        other.publishEvents([makeTaskChange({ event: { version } })]);
+      }
+    }, 1);
+    onTestFinished(() => clearInterval(publishing));
+    for (let cuts = 1; cuts <= 3; cuts += 1) {
+      const heard = told.length;
+      await vi.waitFor(() => expect(told.length).toBeGreaterThan(heard + 100));
+      const lost = nextReady(broker);
+      proxy.cut();
+      await lost;
+      await vi.waitFor(() => expect(told.filter((what) => what === 'gap')).toHaveLength(cuts));
+    }
+    const jumps = told.filter((what, index) => {
+      const before = told[index - 1];
+      return typeof what === 'number' && typeof before === 'number' && what !== before + 1;
+    });
+    expect(jumps).toEqual([]);
+  });
+
   test('what was bound and unbound meanwhile holds after it', async () => {
     const { broker, proxy, refuse } = await open();
     const stream = await listen(broker);
@@ -473,6 +505,8 @@ interface OpenOptions {
   confirmTimeoutMs?: number;
   /** For being ready. */
   wait?: boolean;
+  /** Of RabbitMQ itself, to be spared what the way there suffers. */
+  port?: number;
 }
 
 async function open(options: OpenOptions = {}) {
@@ -486,9 +520,13 @@ async function prepare() {
   const proxy = await startTcpProxy({ targetPort: RABBIT_PORT });
   onTestFinished(() => proxy.close());
 
-  async function connect({ confirmTimeoutMs = CONFIRM_TIMEOUT_MS, wait = true }: OpenOptions = {}) {
+  async function connect({
+    confirmTimeoutMs = CONFIRM_TIMEOUT_MS,
+    wait = true,
+    port = proxy.port,
+  }: OpenOptions = {}) {
     const { log, lines } = createLogLines();
-    const url = rabbitUrlAt(proxy.port);
+    const url = rabbitUrlAt(port);
     const broker = createRabbitBroker({ url, namespace, log, confirmTimeoutMs });
     onTestFinished(() => broker.close());
     if (wait) await nextReady(broker);

@@ -3,7 +3,7 @@ import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
 import { cancel, claim, complete, retry, type Transition } from '../../src/domain/transitions.ts';
 import { createAdvance } from '../../src/tasks/advance.ts';
-import { encodeCursor } from '../../src/tasks/cursor.ts';
+import { cursorOf } from '../../src/tasks/cursor.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const WORKER = '01890000-0000-7000-8000-00000000000f';
@@ -33,7 +33,7 @@ describe('watching one task', () => {
     const first = await next(await app.feed.watchTask(task.id));
     const claimed = await apply(claim(task.id, WORKER));
     await apply(complete({ taskId: task.id, version: claimed.version }, null));
-    const resumed = await app.feed.watchTask(task.id, encodeCursor(first.event));
+    const resumed = await app.feed.watchTask(task.id, cursorOf(first));
     expect(await versions(resumed)).toEqual([3, 4]);
   });
 
@@ -42,7 +42,7 @@ describe('watching one task', () => {
     await apply(cancel(task.id));
     const [final] = await all(await app.feed.watchTask(task.id));
     if (final === undefined) throw new Error('no first event');
-    expect(await all(await app.feed.watchTask(task.id, encodeCursor(final.event)))).toEqual([]);
+    expect(await all(await app.feed.watchTask(task.id, cursorOf(final)))).toEqual([]);
   });
 
   test('resumed from a final event goes on when the task was retried since', async () => {
@@ -52,7 +52,7 @@ describe('watching one task', () => {
     if (final === undefined) throw new Error('no first event');
     await apply(retry(task.id));
     await apply(cancel(task.id));
-    expect(await versions(await app.feed.watchTask(task.id, encodeCursor(final.event)))).toEqual([
+    expect(await versions(await app.feed.watchTask(task.id, cursorOf(final)))).toEqual([
       cancelled.version + 1,
       cancelled.version + 2,
     ]);
@@ -86,13 +86,35 @@ describe('watching one task', () => {
     expect(await versions(changes)).toEqual([3, 4]);
   });
 
+  test('gives a history longer than what a subscriber may lag behind', async () => {
+    const task = await app.create();
+    const first = await next(await app.feed.watchTask(task.id));
+    await app.database.run(
+      {
+        text: `
+with history as (
+  insert into task_events (task_id, version, status, previous_status, attempt)
+  select $1, version, 'PENDING', 'PENDING', 0 from generate_series(3, 3000) version order by version
+)
+update tasks set version = 3000 where id = $1`,
+      },
+      [task.id],
+    );
+    await apply(cancel(task.id));
+    const late = await app.feed.watchTask(task.id, cursorOf(first));
+    const prompt = await app.feed.watchTask(task.id, cursorOf(first));
+    for (const resumed of [prompt, late]) {
+      expect(await versions(resumed)).toEqual(Array.from({ length: 2_999 }, (_, n) => n + 3));
+    }
+  });
+
   test('refuses an unknown task, a cursor that is none, and one of another task', async () => {
     const [one, other] = [await app.create(), await app.create()];
-    const { event } = await next(await app.feed.watchTask(other.id));
+    const change = await next(await app.feed.watchTask(other.id));
     await expect(app.feed.watchTask('01890000-0000-7000-8000-000000000000')).rejects.toMatchObject({
       code: 'TASK_NOT_FOUND',
     });
-    for (const cursor of ['nonsense', '', encodeCursor(event)]) {
+    for (const cursor of ['nonsense', '', cursorOf(change)]) {
       await expect(app.feed.watchTask(one.id, cursor)).rejects.toMatchObject({
         code: 'BAD_USER_INPUT',
         issues: [{ path: ['after'] }],
@@ -122,10 +144,10 @@ describe('watching many tasks', () => {
   test('resumed from a cursor gives all that was missed, then goes on', async () => {
     const changes = await app.feed.watchTasks({});
     const first = await app.create();
-    const { event } = await next(changes);
+    const seenLast = await next(changes);
     await changes.return?.();
     const second = await app.create();
-    const resumed = await app.feed.watchTasks({}, encodeCursor(event));
+    const resumed = await app.feed.watchTasks({}, cursorOf(seenLast));
     const third = await app.create();
     const seen = [];
     for (let count = 0; count < 5; count += 1) seen.push((await next(resumed)).event);

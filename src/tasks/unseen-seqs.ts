@@ -1,0 +1,49 @@
+import type { Snapshot } from '../store/event-queries.ts';
+import { allAfter, intersect, positionOf, type SeqSet, withoutSeq } from './seq-set.ts';
+
+/** The seqs that a reader of all changes has yet to see: the future, and the late ones below it. */
+export interface UnseenSeqs {
+  /** Replaced with every change, never changed in place. */
+  readonly set: SeqSet;
+  see(seq: bigint): void;
+  /**
+   * After a read: gives up the late ones that will never come.
+   * @param through up to where the read brought all that it could see
+   */
+  giveUp(snapshot: Snapshot, through: bigint): void;
+}
+
+/** No transaction lives this long: the timeouts of its statements and of its idling add up to half of it. */
+const MAX_TRANSACTION_MS = 60_000;
+
+/**
+ * A seq is late when a greater one was visible before it: its transaction is still open, or was rolled back, or the
+ * sequence skipped it (it does so after a crash). What was late at one read had been taken by a transaction that the
+ * read's snapshot knows, since a task is written before its event. Once a later read could see all of those
+ * transactions, what is still missing never comes. While some foreign transaction stays open for long, its age tells.
+ */
+export function createUnseenSeqs(options: {
+  set: SeqSet;
+  snapshot: Snapshot;
+  now: () => number;
+}): UnseenSeqs {
+  const { now } = options;
+  let { set } = options;
+  /** All that is late below `position` was so at that time. */
+  let mark = { position: positionOf(set), next: options.snapshot.next, at: now() };
+
+  return {
+    get set() {
+      return set;
+    },
+    see(seq) {
+      set = withoutSeq(set, seq);
+    },
+    giveUp({ over, next }, through) {
+      if (over < mark.next && now() - mark.at < MAX_TRANSACTION_MS) return;
+      if (through < mark.position) return;
+      set = intersect(set, allAfter(mark.position));
+      mark = { position: positionOf(set), next, at: now() };
+    },
+  };
+}
