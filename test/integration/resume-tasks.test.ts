@@ -120,9 +120,12 @@ describe('resuming the stream of many tasks', () => {
     await createTasks(3_000);
     const changes = await app.feed.watchTasks({}, cursor);
     const seen = [await next(changes)];
-    await createTasks(900);
+    const witness = await app.feed.watchTasks({});
+    const [latest] = (await createTasks(900)).slice(-1);
+    // From here on the live changes are held back, for they have been told to everybody.
+    await takeUntil(witness, String(latest));
     while (seen.length < 2_500) seen.push(await next(changes));
-    const told = takeUntil(await app.feed.watchTasks({}), last);
+    const told = takeUntil(witness, last);
     await createTasks(1_500);
     await app.advance([cancel(last)]);
     await told;
