@@ -3,12 +3,16 @@ import type { Logger } from 'pino';
 import type { Broker } from './broker/broker.ts';
 import { createMemoryBroker } from './broker/memory-broker.ts';
 import { createRabbitBroker } from './broker/rabbit-broker.ts';
-import type { Config } from './config.ts';
+import type { Config, Role } from './config.ts';
 import { createApi } from './http/api.ts';
 import { createReleases, type Releases } from './shutdown.ts';
+import { awaitDatabase } from './store/await-database.ts';
 import { openDatabase } from './store/database.ts';
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts';
-import { applyMigrations } from './store/migrate.ts';
+import { gateDatabase } from './store/gated-database.ts';
+import { applyMigrations, migrationNames } from './store/migrate.ts';
+import { requireCurrentSchema } from './store/schema-version.ts';
+import type { Sql } from './store/sql.ts';
 import { createAdvance } from './tasks/advance.ts';
 import type { TaskHandlers } from './worker/handler.ts';
 import { startWorker } from './worker/worker.ts';
@@ -21,27 +25,32 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** The composition root: opens what the role needs, from the bottom up. */
+/**
+ * The composition root: opens what the role needs, from the bottom up. Waits for a database that is away; an API serves
+ * all the while, and is not ready.
+ * @throws the signal's reason when it is aborted while this waits
+ */
 export async function startApp(options: {
   config: Config;
   handlers: TaskHandlers;
   log: Logger;
+  signal: AbortSignal;
 }): Promise<App> {
-  const { config, handlers, log } = options;
+  const { config, handlers, log, signal } = options;
   const { role, slots, shutdownGraceMs } = config;
   const releases = createReleases(log);
   try {
     const databaseUrl = config.databaseUrl ?? (await embedDatabase(releases, log));
-    if (role === 'all') await applyMigrations({ databaseUrl, log });
+    if (role !== 'api') await untilMigrated({ role, databaseUrl, log, signal });
     const database = openDatabase({ url: databaseUrl, log });
     releases.push('the database connections', database.close);
     const broker = openBroker(config, log);
     releases.push('the broker', broker.close);
-    const advance = createAdvance({ sql: database, broker });
 
     if (role !== 'api') {
       const vitals = openDatabase({ url: databaseUrl, log, poolSize: 2 });
       releases.push('the connections for vital signs', vitals.close);
+      const advance = createAdvance({ sql: database, broker });
       const random = Math.random;
       const parts = {
         database,
@@ -63,20 +72,47 @@ export async function startApp(options: {
     }
     if (role === 'worker') return { url: undefined, stop: releases.run };
 
-    // Else the first tasks after a start would have to wait as NEW. Without RabbitMQ it starts all the same.
-    await untilReady(broker, BROKER_WAIT_MS);
-    const api = await createApi({ database, broker, advance, taskTypes: handlers, log });
+    const gate = gateDatabase(database);
+    const api = await createApi({
+      database: gate.database,
+      broker,
+      advance: createAdvance({ sql: gate.database, broker }),
+      taskTypes: handlers,
+      log,
+    });
     releases.push(
       'the API',
       () => api.close({ graceMs: shutdownGraceMs }),
       shutdownGraceMs + STRAGGLERS_MS,
     );
     const url = await api.listen(config);
+    log.info({ url }, 'listens');
+    if (role === 'api') await untilMigrated({ role, databaseUrl, log, signal });
+    // Else the first tasks after a start would have to wait as NEW. Without RabbitMQ it starts all the same.
+    await untilReady(broker, BROKER_WAIT_MS);
+    gate.open();
     return { url, stop: releases.run };
   } catch (error) {
     await releases.run();
     throw error;
   }
+}
+
+/** Waits for the database. Its schema must be that of this code; `all` first makes it so. @throws SchemaRefused */
+async function untilMigrated(options: {
+  role: Role;
+  databaseUrl: string;
+  log: Logger;
+  signal: AbortSignal;
+}): Promise<void> {
+  const { role, databaseUrl, log, signal } = options;
+  const known = await migrationNames();
+  if (role === 'all') {
+    await awaitDatabase({ url: databaseUrl, missingIsFine: true, log, signal });
+    await applyMigrations({ databaseUrl, log });
+  }
+  const check = (sql: Sql) => requireCurrentSchema(sql, known);
+  await awaitDatabase({ url: databaseUrl, check, log, signal });
 }
 
 const BROKER_WAIT_MS = 2_000;

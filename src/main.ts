@@ -9,13 +9,22 @@ await main();
 async function main(): Promise<void> {
   const config = readConfigOrExit();
   const log = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY });
-  const starting = startApp({ config, handlers, log });
-  stopOnSignal(async () => (await starting).stop(), log);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const starting = startApp({ config, handlers, log, signal });
+  async function stop() {
+    stopping.abort();
+    const app = await starting.catch(() => undefined);
+    await app?.stop();
+  }
+  stopOnSignal(stop, log);
   try {
     const app = await starting;
     log.info({ role: config.role, url: app.url }, 'started');
     if (config.role === 'all') process.stdout.write(greeting(config, app));
   } catch (error) {
+    // Told to stop while it waited: that is no failure, and whoever told it ends the process.
+    if (signal.aborted && error === signal.reason) return;
     const reason = error instanceof Error ? error.message : String(error);
     log.fatal(`could not start: ${reason}`);
     log.debug({ err: error }, 'in full');

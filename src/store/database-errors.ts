@@ -11,6 +11,9 @@ const AWAY_CODES = new Set([
   'ENOENT',
   'EPIPE',
   'ETIMEDOUT',
+  '28000', // invalid_authorization_specification
+  '28P01', // invalid_password: while a password is changed, say
+  '3D000', // invalid_catalog_name: the database is not there yet
   '57014', // query_canceled: statement_timeout
   '25P03', // idle_in_transaction_session_timeout
   '25006', // read_only_sql_transaction: a primary that became a standby
@@ -19,6 +22,8 @@ const AWAY_CODES = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
+  'P1000', // Prisma: authentication failed
+  'P1003', // Prisma: database does not exist
   'P1001', // Prisma: can't reach database server
   'P1002', // Prisma: timed out
   'P1008', // Prisma: operation timed out

@@ -41,17 +41,25 @@ export class MigrationFailed extends Error {
   override readonly name = 'MigrationFailed';
 }
 
+/** The names of the migrations that this code knows, oldest first. */
+export async function migrationNames(directory = MIGRATIONS): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
 /** The same place seen from src/store and from dist/store. */
 const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
 async function readMigrations(baseDir: string): Promise<MigrationList> {
-  const entries = await readdir(baseDir, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const names = await migrationNames(baseDir);
   return {
     baseDir,
     lockfile: { path: LOCKFILE, content: await readFile(join(baseDir, LOCKFILE), 'utf8') },
     shadowDbInitScript: '',
-    migrationDirectories: await Promise.all(names.sort().map((name) => readOne(baseDir, name))),
+    migrationDirectories: await Promise.all(names.map((name) => readOne(baseDir, name))),
   };
 }
 
