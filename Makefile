@@ -1,6 +1,6 @@
 # Every target runs from a fresh clone; what the environment sets is passed through, e.g. `PORT=8001 make start`.
 .DEFAULT_GOAL := help
-.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench
+.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench soak
 
 # The Node of package.json, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -49,6 +49,9 @@ codegen: node_modules ## Write schema.graphql and the typed documents
 
 bench: node_modules ## Measure this service on this machine
 	@npm run --silent bench
+
+soak: node_modules ## Ten minutes of load while things break; then every task is accounted for
+	@npm run --silent soak
 
 node_modules: node_modules/.package-lock.json src/generated/pothos-types.ts
 
