@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Json, TaskChange, TaskError } from '../domain/task.ts';
+import type { Json, TaskChange, TaskError, TaskRetry } from '../domain/task.ts';
 import { ATTEMPT_OUTCOMES, TASK_PRIORITIES, TASK_STATUSES } from '../domain/task.ts';
 import type { TaskMessage } from './messages.ts';
 
@@ -59,6 +59,13 @@ const taskError = z.object({
   attempt: count,
 }) satisfies z.ZodType<TaskError>;
 
+const taskRetry = z.object({
+  baseMs: z.number().nullable(),
+  factor: z.number().nullable(),
+  capMs: z.number().nullable(),
+  jitter: z.number().nullable(),
+}) satisfies z.ZodType<TaskRetry>;
+
 const taskChange = z.object({
   event: z.object({
     taskId: z.uuid(),
@@ -90,12 +97,15 @@ const taskChange = z.object({
     maxAttempts: count,
     attemptBudget: count,
     timeoutSeconds: z.number().nullable(),
+    // Older processes leave this out, and `expiresAt`.
+    retry: taskRetry.nullable().default(null),
     progress: z.number().nullable(),
     progressMessage: z.string().nullable(),
     version: count,
     workerId: z.string().nullable(),
     createdAt: date,
     runAt: date,
+    expiresAt: date.nullable().default(null),
     queuedAt: date.nullable(),
     startedAt: date.nullable(),
     finishedAt: date.nullable(),

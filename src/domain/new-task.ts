@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { jsonProblem, textProblem } from './json.ts';
-import { type Json, TASK_PRIORITIES, type TaskPriority } from './task.ts';
+import { type Json, TASK_PRIORITIES, type TaskPriority, type TaskRetry } from './task.ts';
+import { taskRetrySchema } from './task-retry.ts';
 import { fitsType, type TaskTypes } from './task-types.ts';
 
 /** A task as a client asks for it, checked and with every default filled in. */
@@ -12,8 +13,14 @@ export interface NewTask {
   payload: Json | null;
   /** Null: at once. */
   runAt: Date | null;
+  /** Cancelled if not started by then. At most one of the two is set; both null: waits for ever. */
+  expiresAt: Date | null;
+  /** The same, in seconds after `runAt`, or after it is stored if that is later. */
+  ttlSeconds: number | null;
   maxAttempts: number;
   timeoutSeconds: number | null;
+  /** Null: as its type says. */
+  retry: TaskRetry | null;
   idempotencyKey: string | null;
 }
 
@@ -22,7 +29,8 @@ export const MAX_BATCH = 1_000;
 
 export const DEFAULT_TYPE = 'simulate';
 export const DEFAULT_MAX_ATTEMPTS = 3;
-const YEAR_MS = 366 * 24 * 60 * 60 * 1_000;
+const YEAR_SECONDS = 366 * 24 * 60 * 60;
+const YEAR_MS = YEAR_SECONDS * 1_000;
 const WEEK_SECONDS = 7 * 24 * 60 * 60;
 
 /** A string that can be stored, of at most `max` characters. */
@@ -48,6 +56,8 @@ export const newTaskFields = {
   type: text(100).min(1, nonEmpty),
   payload: z.custom<Json>().superRefine(refuse(jsonProblem)),
   runAt: z.date().superRefine(refuse(runAtProblem)),
+  expiresAt: z.date(),
+  ttlSeconds: wholeNumber(1, YEAR_SECONDS),
   maxAttempts: wholeNumber(1, 100),
   timeoutSeconds: wholeNumber(1, WEEK_SECONDS),
   idempotencyKey: text(255).min(1, nonEmpty),
@@ -55,7 +65,30 @@ export const newTaskFields = {
 
 /** The input of `createTask`, by its names there. Null means the same as left out. */
 export function newTaskSchema(types: TaskTypes): z.ZodType<NewTask> {
-  return newTaskObject.superRefine(fitsType(types));
+  return newTaskObject.superRefine(fitsType(types)).superRefine(hasDeadlineAhead());
+}
+
+/**
+ * Refines a task: it has one deadline at most, which lies ahead of its first run, by no more than a year.
+ * @param names what the client calls the fields
+ */
+export function hasDeadlineAhead(
+  names = { runAt: 'runAt', expiresAt: 'expiresAt', ttlSeconds: 'ttlSeconds' },
+) {
+  return (
+    { runAt, expiresAt, ttlSeconds }: Pick<NewTask, 'runAt' | 'expiresAt' | 'ttlSeconds'>,
+    context: z.core.$RefinementCtx<NewTask>,
+  ): void => {
+    if (expiresAt === null) return;
+    if (ttlSeconds !== null) {
+      const message = `must not be combined with ${names.expiresAt}`;
+      context.addIssue({ code: 'custom', path: [names.ttlSeconds], message });
+    }
+    const start = Math.max(runAt?.getTime() ?? 0, Date.now());
+    if (expiresAt.getTime() > start && expiresAt.getTime() <= start + YEAR_MS) return;
+    const message = `must be after now and after ${names.runAt}, by at most a year`;
+    context.addIssue({ code: 'custom', path: [names.expiresAt], message });
+  };
 }
 
 const newTaskObject = z.strictObject({
@@ -65,10 +98,13 @@ const newTaskObject = z.strictObject({
   type: newTaskFields.type.nullish().transform((value) => value ?? DEFAULT_TYPE),
   payload: newTaskFields.payload.nullish().transform((value) => value ?? null),
   runAt: newTaskFields.runAt.nullish().transform((value) => value ?? null),
+  expiresAt: newTaskFields.expiresAt.nullish().transform((value) => value ?? null),
+  ttlSeconds: newTaskFields.ttlSeconds.nullish().transform((value) => value ?? null),
   maxAttempts: newTaskFields.maxAttempts
     .nullish()
     .transform((value) => value ?? DEFAULT_MAX_ATTEMPTS),
   timeoutSeconds: newTaskFields.timeoutSeconds.nullish().transform((value) => value ?? null),
+  retry: taskRetrySchema.nullish().transform((value) => value ?? null),
   idempotencyKey: newTaskFields.idempotencyKey.nullish().transform((value) => value ?? null),
 });
 

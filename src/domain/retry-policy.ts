@@ -1,4 +1,13 @@
-import { type Claim, type Failure, fail, retryLater, type Transition } from './transitions.ts';
+import type { TaskRetry } from './task.ts';
+import {
+  type Claim,
+  condemn,
+  type Failure,
+  fail,
+  rescue,
+  retryLater,
+  type Transition,
+} from './transitions.ts';
 
 /** When a failed attempt is followed by another. Attempts are counted by the task itself (`maxAttempts`). */
 export interface RetryPolicy {
@@ -19,13 +28,28 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   jitter: 0.2,
 };
 
+/** A task under which this many workers died is FAILED, whatever attempts are left, lest it kill the next one. */
+export const MAX_WORKER_DEATHS = 3;
+
+/** The policy of a task whose type has `policy`. */
+export function withTaskRetry(policy: RetryPolicy, retry: TaskRetry | null): RetryPolicy {
+  return {
+    baseMs: retry?.baseMs ?? policy.baseMs,
+    factor: retry?.factor ?? policy.factor,
+    capMs: retry?.capMs ?? policy.capMs,
+    jitter: retry?.jitter ?? policy.jitter,
+  };
+}
+
 /**
  * Milliseconds to wait after failed attempt number `attempt` (from 1): exponential up to the cap, then up to
  * `jitter` of it taken off.
  * @param random a number in [0, 1)
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: number): number {
-  const full = Math.min(policy.capMs, policy.baseMs * policy.factor ** (attempt - 1));
+  // Not Infinity, or a base of 0 would make it NaN.
+  const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE);
+  const full = Math.min(policy.capMs, policy.baseMs * growth);
   return Math.round(full * (1 - policy.jitter * random));
 }
 
@@ -37,4 +61,27 @@ export function afterFailure(
 ): Transition {
   if (!options.retryable || run.attempt >= run.maxAttempts) return fail(run, failure);
   return retryLater(run, failure, backoffMs(options.policy, run.attempt, options.random));
+}
+
+/** What follows a run whose worker died: another one at once, since the task need not be to blame, or FAILED. */
+export function afterWorkerDeath(run: OrphanedRun): Transition {
+  const deaths = run.workerDeaths + 1;
+  const death = `Worker ${run.workerId} stopped responding.`;
+  const isPoison = deaths >= MAX_WORKER_DEATHS;
+  const error = {
+    name: 'WorkerDied',
+    message: isPoison ? `${deaths} workers died while they ran this task. ${death}` : death,
+    stack: null,
+    attempt: run.attempt,
+  };
+  return isPoison || run.attempt >= run.maxAttempts ? condemn(run, error) : rescue(run, error);
+}
+
+/** A run whose worker died. */
+export interface OrphanedRun extends Claim {
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  /** How many workers had died under the task before. */
+  readonly workerDeaths: number;
+  readonly workerId: string;
 }

@@ -17,6 +17,12 @@ export const taskFilterSchema = z.strictObject({
   createdBefore: z.date().nullish(),
 });
 
+/** The same where a filter that says nothing would change everything by accident. */
+export const narrowTaskFilterSchema = taskFilterSchema.refine(
+  (filter) => Object.values(filter).some((part) => part != null),
+  { error: 'must have at least one condition' },
+);
+
 export type TaskFilter = z.infer<typeof taskFilterSchema>;
 
 /** Whether a task is one of those meant: the same rule as the query of `tasks`, for a task at hand. */

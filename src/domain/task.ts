@@ -15,6 +15,14 @@ export type TaskStatus = (typeof TASK_STATUSES)[number];
 /** Statuses that only `retryTask` leaves. */
 export const FINAL_STATUSES = ['COMPLETED', 'FAILED', 'CANCELLED'] as const satisfies TaskStatus[];
 
+/** Statuses that a client's wish to cancel leaves, and its wish to retry. */
+export const CANCELLABLE_STATUSES = [
+  'NEW',
+  'PENDING',
+  'IN_PROGRESS',
+] as const satisfies TaskStatus[];
+export const RETRYABLE_STATUSES = ['FAILED', 'CANCELLED'] as const satisfies TaskStatus[];
+
 export const ATTEMPT_OUTCOMES = [
   'COMPLETED',
   'FAILED',
@@ -37,6 +45,14 @@ export type TaskError = {
   attempt: number;
 };
 
+/** How one task's retries are spaced, by the names of `RetryPolicy`. What is null is up to its type. */
+export type TaskRetry = {
+  baseMs: number | null;
+  factor: number | null;
+  capMs: number | null;
+  jitter: number | null;
+};
+
 /** A unit of work as it is stored. Field by field documented in `prisma/schema.prisma`. */
 export interface Task {
   id: string;
@@ -52,12 +68,14 @@ export interface Task {
   maxAttempts: number;
   attemptBudget: number;
   timeoutSeconds: number | null;
+  retry: TaskRetry | null;
   progress: number | null;
   progressMessage: string | null;
   version: number;
   workerId: string | null;
   createdAt: Date;
   runAt: Date;
+  expiresAt: Date | null;
   queuedAt: Date | null;
   startedAt: Date | null;
   finishedAt: Date | null;

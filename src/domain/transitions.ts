@@ -1,4 +1,11 @@
-import type { AttemptOutcome, Json, TaskError, TaskStatus } from './task.ts';
+import {
+  type AttemptOutcome,
+  CANCELLABLE_STATUSES,
+  type Json,
+  RETRYABLE_STATUSES,
+  type TaskError,
+  type TaskStatus,
+} from './task.ts';
 
 /**
  * The state machine. A transition is a planned change of one task: it applies only if the guard still holds when it
@@ -17,13 +24,20 @@ export interface Transition {
     readonly version?: number;
     /** Not before the task's `runAt`. */
     readonly due?: true;
+    /** Only while the task may still start by its `expiresAt`, or only once it has missed that. */
+    readonly deadline?: 'MET' | 'MISSED';
   };
   readonly patch: {
     readonly status: TaskStatus;
     /** +1 when a run starts, −1 when it is given back unused. */
     readonly attemptDelta?: 1 | -1;
-    /** Adds as many attempts as the task was created with. */
-    readonly renewAttempts?: true;
+    /**
+     * Starts afresh: adds as many attempts as the task was created with, and forgets its deadline and the workers that
+     * died under it.
+     */
+    readonly renew?: true;
+    /** Counts a worker that died under the task. */
+    readonly workerDeaths?: 1;
     /** The task is due again this long from now. */
     readonly runAfterMs?: number;
     readonly workerId?: string;
@@ -47,11 +61,11 @@ export function enqueue(taskId: string): Transition {
   return { taskId, guard: { status: ['NEW'] }, patch: { status: 'PENDING' } };
 }
 
-/** NEW | PENDING → IN_PROGRESS. One worker gets it; for all others the guard fails. */
+/** NEW | PENDING → IN_PROGRESS. One worker gets it, unless the deadline has passed; for all others the guard fails. */
 export function claim(taskId: string, workerId: string): Transition {
   return {
     taskId,
-    guard: { status: ['NEW', 'PENDING'], due: true },
+    guard: { status: ['NEW', 'PENDING'], due: true, deadline: 'MET' },
     patch: { status: 'IN_PROGRESS', attemptDelta: 1, workerId },
   };
 }
@@ -85,6 +99,26 @@ export function fail(claim: Claim, failure: Failure): Transition {
   };
 }
 
+/** IN_PROGRESS → NEW. The worker died: the attempt is used up, and another may follow at once. */
+export function rescue(claim: Claim, error: TaskError): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'NEW', error, runAfterMs: 0, workerDeaths: 1 },
+    reason: `Attempt ${error.attempt} failed: ${error.message}`,
+    outcome: 'WORKER_DIED',
+  };
+}
+
+/** IN_PROGRESS → FAILED. The worker died, and no other is to be risked for the task. */
+export function condemn(claim: Claim, error: TaskError): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'FAILED', error, workerDeaths: 1 },
+    reason: error.message,
+    outcome: 'WORKER_DIED',
+  };
+}
+
 /** IN_PROGRESS → NEW. The worker is shutting down and gives the task back; its attempt is not used up. */
 export function release(claim: Claim): Transition {
   return {
@@ -99,19 +133,29 @@ export function release(claim: Claim): Transition {
 export function cancel(taskId: string, reason?: string): Transition {
   return {
     taskId,
-    guard: { status: ['NEW', 'PENDING', 'IN_PROGRESS'] },
+    guard: { status: CANCELLABLE_STATUSES },
     patch: { status: 'CANCELLED' },
     reason: reason ?? 'Cancelled by a client.',
     outcome: 'CANCELLED',
   };
 }
 
-/** FAILED | CANCELLED → NEW. Runs again, with fresh attempts on top of those used. */
+/** NEW | PENDING → CANCELLED. No run has started by the deadline, so none will. */
+export function expire(taskId: string): Transition {
+  return {
+    taskId,
+    guard: { status: ['NEW', 'PENDING'], deadline: 'MISSED' },
+    patch: { status: 'CANCELLED' },
+    reason: 'Not started by its deadline.',
+  };
+}
+
+/** FAILED | CANCELLED → NEW. Runs again, with fresh attempts on top of those used, and no deadline any more. */
 export function retry(taskId: string): Transition {
   return {
     taskId,
-    guard: { status: ['FAILED', 'CANCELLED'] },
-    patch: { status: 'NEW', renewAttempts: true, runAfterMs: 0 },
+    guard: { status: RETRYABLE_STATUSES },
+    patch: { status: 'NEW', renew: true, runAfterMs: 0 },
     reason: 'Retried by a client.',
   };
 }
@@ -119,7 +163,7 @@ export function retry(taskId: string): Transition {
 /** How a run went wrong. */
 export interface Failure {
   readonly error: TaskError;
-  readonly outcome: 'FAILED' | 'TIMED_OUT' | 'WORKER_DIED';
+  readonly outcome: 'FAILED' | 'TIMED_OUT';
 }
 
 function held(claim: Claim): Pick<Transition, 'taskId' | 'guard'> {

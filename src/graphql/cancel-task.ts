@@ -1,7 +1,10 @@
 import { text } from '../domain/new-task.ts';
 import { parseInput, parseTaskId } from '../domain/parse.ts';
+import { narrowTaskFilterSchema } from '../domain/task-filter.ts';
 import { builder } from './builder.ts';
+import { BulkResultRef } from './bulk-result.ts';
 import { TaskRef } from './task.ts';
+import { TaskFilterInput } from './task-filter.ts';
 
 builder.mutationField('cancelTask', (t) =>
   t.field({
@@ -18,6 +21,30 @@ builder.mutationField('cancelTask', (t) =>
     resolve: (_root, args, { service }) => {
       const reason = parseInput(reasonSchema, args.reason, ['reason']);
       return service.cancel(parseTaskId(args.id), reason);
+    },
+  }),
+);
+
+builder.mutationField('cancelTasks', (t) =>
+  t.field({
+    type: BulkResultRef,
+    description:
+      'Cancels all tasks that match and are not final yet, in batches, and tells how many. Tasks created after the ' +
+      'call began are left alone. After a failure some are cancelled and some are not; repeating the call is safe.',
+    args: {
+      filter: t.arg({
+        type: TaskFilterInput,
+        required: true,
+        description: 'Which tasks; at least one condition.',
+      }),
+      reason: t.arg.string({
+        description: 'Why, in up to 1,000 characters; kept with each event.',
+      }),
+    },
+    resolve: async (_root, args, { service }) => {
+      const filter = parseInput(narrowTaskFilterSchema, args.filter, ['filter']);
+      const reason = parseInput(reasonSchema, args.reason, ['reason']);
+      return { count: await service.cancelMany(filter, reason) };
     },
   }),
 );

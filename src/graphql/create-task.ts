@@ -4,6 +4,22 @@ import { builder } from './builder.ts';
 import { TaskRef } from './task.ts';
 import { TaskPriorityEnum } from './task-enums.ts';
 
+const RetryPolicyInput = builder.inputType('RetryPolicyInput', {
+  description:
+    'How the retries of a task are spaced. What is left out or null is as its type says; commonly 1 s, doubled with ' +
+    'each failure up to 10 minutes, less up to 20 % by chance.',
+  fields: (t) => ({
+    baseSeconds: t.float({
+      description: 'The delay after the first failure: 0 to 86,400 (a day).',
+    }),
+    factor: t.float({
+      description: 'Each further failure multiplies the delay by this: 1 to 100.',
+    }),
+    capSeconds: t.float({ description: 'No delay is longer: 0 to 604,800 (a week).' }),
+    jitter: t.float({ description: 'The share of each delay that chance may take off: 0 to 1.' }),
+  }),
+});
+
 const CreateTaskInput = builder.inputType('CreateTaskInput', {
   description: 'A task as a client asks for it. What is null counts as left out.',
   fields: (t) => ({
@@ -27,9 +43,23 @@ const CreateTaskInput = builder.inputType('CreateTaskInput', {
       type: 'DateTime',
       description: 'Not before this moment, at most a year ahead; at once by default.',
     }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description:
+        'Cancel it if no run has started by then: after `runAt` and now, by at most a year. It waits for ever by ' +
+        'default. Not together with `ttlSeconds`.',
+    }),
+    ttlSeconds: t.int({
+      description:
+        'The same as `expiresAt`, in seconds from `runAt`, or from now if that is later: 1 to 31,622,400.',
+    }),
     maxAttempts: t.int({ description: 'How many runs it may use up: 1 to 100, 3 by default.' }),
     timeoutSeconds: t.int({
       description: 'Abort a run that takes longer: 1 to 604,800 (a week); no limit by default.',
+    }),
+    retry: t.field({
+      type: RetryPolicyInput,
+      description: 'How its retries are spaced; as its type says by default.',
     }),
     idempotencyKey: t.string({
       description:

@@ -23,9 +23,13 @@ export const TaskStatusEnum = builder.enumType('TaskStatus', {
     COMPLETED: { description: 'Final: the handler returned, and `result` is stored.' },
     FAILED: {
       description:
-        'Final unless retried: the attempts are used up, or the handler said not to retry. `error` says why.',
+        'Final unless retried: the attempts are used up, the handler said not to retry, or three workers died ' +
+        'while they ran it. `error` says why.',
     },
-    CANCELLED: { description: 'Final unless retried: a client cancelled it.' },
+    CANCELLED: {
+      description:
+        'Final unless retried: a client cancelled it, or it was not started by its deadline.',
+    },
   } satisfies Record<TaskStatus, object>,
 });
 

@@ -59,6 +59,12 @@ export const TaskRef = builder.prismaObject('Task', {
       description:
         'Earliest start of the next run: what was asked for, or the end of the wait before a retry.',
     }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'It is cancelled if no run has started by then; null when it waits for ever, as it does after a retry.',
+    }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
       nullable: true,

@@ -2,14 +2,21 @@ import { z } from 'zod';
 import {
   DEFAULT_MAX_ATTEMPTS,
   DEFAULT_TYPE,
+  hasDeadlineAhead,
   type NewTask,
   newTaskFields,
 } from '../domain/new-task.ts';
+import { taskRetryFields, toTaskRetry } from '../domain/task-retry.ts';
 import { fitsType, type TaskTypes } from '../domain/task-types.ts';
 
 /** The body of `POST /tasks`, parsed to what the service takes. Null means the same as left out. */
 export function newTaskJson(types: TaskTypes): z.ZodType<NewTask> {
-  return newTaskBody(types).transform(toNewTask).superRefine(fitsType(types));
+  return newTaskBody(types)
+    .transform(toNewTask)
+    .superRefine(fitsType(types))
+    .superRefine(
+      hasDeadlineAhead({ runAt: 'run_at', expiresAt: 'expires_at', ttlSeconds: 'ttl_seconds' }),
+    );
 }
 
 function newTaskBody(types: TaskTypes) {
@@ -52,6 +59,22 @@ function newTaskBody(types: TaskTypes) {
             default: null,
             examples: ['2030-01-31T12:00:00Z'],
           }),
+        expires_at: moment
+          .pipe(newTaskFields.expiresAt)
+          .nullish()
+          .meta({
+            description:
+              'Cancel it if no run has started by then: after `run_at` and now, by at most a year. It waits for ever ' +
+              'when left out. Not together with `ttl_seconds`.',
+            default: null,
+            examples: ['2030-01-31T13:00:00Z'],
+          }),
+        ttl_seconds: newTaskFields.ttlSeconds.nullish().meta({
+          description:
+            'The same as `expires_at`, in seconds from `run_at`, or from now if that is later.',
+          default: null,
+          examples: [3600],
+        }),
         max_attempts: newTaskFields.maxAttempts.nullish().meta({
           description: 'How many runs it may have before it is FAILED.',
           default: DEFAULT_MAX_ATTEMPTS,
@@ -61,6 +84,13 @@ function newTaskBody(types: TaskTypes) {
           description: 'How long one run may take. As long as it likes when left out.',
           default: null,
           examples: [60],
+        }),
+        retry: retryJson.nullish().meta({
+          description:
+            'How its retries are spaced. What is left out is as its type says; commonly 1 s, doubled with each ' +
+            'failure up to 10 minutes, less up to 20 % by chance.',
+          default: null,
+          examples: [{ base_seconds: 0.5, cap_seconds: 30 }],
         }),
       },
       {
@@ -80,6 +110,19 @@ const moment = z.iso
   .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2030-01-31T12:00:00Z' })
   .transform((text) => new Date(text));
 
+const retryJson = z.strictObject({
+  base_seconds: taskRetryFields.baseSeconds.nullish().meta({
+    description: 'The delay after the first failure.',
+  }),
+  factor: taskRetryFields.factor.nullish().meta({
+    description: 'Each further failure multiplies the delay by this.',
+  }),
+  cap_seconds: taskRetryFields.capSeconds.nullish().meta({ description: 'No delay is longer.' }),
+  jitter: taskRetryFields.jitter.nullish().meta({
+    description: 'The share of each delay that chance may take off.',
+  }),
+});
+
 function toNewTask(json: z.infer<ReturnType<typeof newTaskBody>>): NewTask {
   return {
     title: json.title,
@@ -88,9 +131,16 @@ function toNewTask(json: z.infer<ReturnType<typeof newTaskBody>>): NewTask {
     type: json.type ?? DEFAULT_TYPE,
     payload: json.payload ?? null,
     runAt: json.run_at ?? null,
+    expiresAt: json.expires_at ?? null,
+    ttlSeconds: json.ttl_seconds ?? null,
     maxAttempts: json.max_attempts ?? DEFAULT_MAX_ATTEMPTS,
     timeoutSeconds: json.timeout_seconds ?? null,
+    retry: json.retry == null ? null : fromRetryJson(json.retry),
     // REST says it in a header.
     idempotencyKey: null,
   };
+}
+
+function fromRetryJson({ base_seconds, factor, cap_seconds, jitter }: z.infer<typeof retryJson>) {
+  return toTaskRetry({ baseSeconds: base_seconds, factor, capSeconds: cap_seconds, jitter });
 }

@@ -20,9 +20,11 @@ export async function applyTransitions(
     from_status: guard.status,
     from_version: guard.version,
     due: guard.due,
+    deadline: guard.deadline,
     status: patch.status,
     attempt_delta: patch.attemptDelta,
-    renew_attempts: patch.renewAttempts,
+    renew: patch.renew,
+    worker_deaths: patch.workerDeaths,
     run_after_ms: patch.runAfterMs,
     worker_id: patch.workerId,
     result: patch.result,
@@ -45,9 +47,9 @@ const APPLY: Statement = {
 with wanted as (
   select *
   from jsonb_to_recordset($1::jsonb) as w(
-    ordinal int, id uuid, from_status text[], from_version int, due boolean, status task_status, attempt_delta int,
-    renew_attempts boolean, run_after_ms float8, worker_id uuid, result jsonb, error jsonb, reason text,
-    outcome attempt_outcome
+    ordinal int, id uuid, from_status text[], from_version int, due boolean, deadline text, status task_status,
+    attempt_delta int, renew boolean, worker_deaths int, run_after_ms float8, worker_id uuid, result jsonb, error jsonb,
+    reason text, outcome attempt_outcome
   )
 ),
 locked as (
@@ -57,6 +59,10 @@ locked as (
   where t.status::text = any (w.from_status)
     and (w.from_version is null or t.version = w.from_version)
     and (w.due is null or t.status <> 'NEW' or t.run_at <= now())
+    and (
+      w.deadline is null
+      or (w.deadline = 'MISSED') = (t.started_at is null and t.expires_at is not null and t.expires_at <= now())
+    )
   order by t.id
   for update of t
 ),
@@ -65,8 +71,10 @@ changed as (
   set status = l.status,
       version = t.version + 1,
       attempt = t.attempt + coalesce(l.attempt_delta, 0),
-      max_attempts = t.max_attempts + case when l.renew_attempts then t.attempt_budget else 0 end,
+      max_attempts = t.max_attempts + case when l.renew then t.attempt_budget else 0 end,
+      worker_deaths = case when l.renew then 0 else t.worker_deaths + coalesce(l.worker_deaths, 0) end,
       run_at = case when l.run_after_ms is null then t.run_at else now() + l.run_after_ms * interval '1 ms' end,
+      expires_at = case when l.renew then null else t.expires_at end,
       queued_at = case when l.status = 'PENDING' then now() else t.queued_at end,
       started_at = case when l.status = 'IN_PROGRESS' then now() else t.started_at end,
       finished_at = case when l.status in ('COMPLETED', 'FAILED', 'CANCELLED') then now() end,

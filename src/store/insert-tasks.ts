@@ -33,7 +33,10 @@ export async function insertTasks(
     payload: row.payload,
     max_attempts: row.maxAttempts,
     timeout_seconds: row.timeoutSeconds,
+    retry: row.retry,
     run_at: row.runAt,
+    expires_at: row.expiresAt,
+    ttl_seconds: row.ttlSeconds,
     idempotency_key: row.idempotencyKey,
     input_hash: row.inputHash && `\\x${row.inputHash.toString('hex')}`,
   }));
@@ -54,17 +57,19 @@ with wanted as (
   select w.*, case when w.run_at > now() then 'NEW' else $2::task_status end as status
   from jsonb_to_recordset($1::jsonb) as w(
     ordinal int, id uuid, title text, description text, priority task_priority, type text, payload jsonb,
-    max_attempts int, timeout_seconds int, run_at timestamptz, idempotency_key text, input_hash bytea
+    max_attempts int, timeout_seconds int, retry jsonb, run_at timestamptz, expires_at timestamptz, ttl_seconds int,
+    idempotency_key text, input_hash bytea
   )
 ),
 inserted as (
   insert into tasks (
-    id, title, description, priority, status, type, payload, max_attempts, attempt_budget, timeout_seconds, version,
-    run_at, queued_at, idempotency_key, input_hash
+    id, title, description, priority, status, type, payload, max_attempts, attempt_budget, timeout_seconds, retry, version,
+    run_at, expires_at, queued_at, idempotency_key, input_hash
   )
   select
     w.id, w.title, w.description, w.priority, w.status, w.type, w.payload, w.max_attempts, w.max_attempts,
-    w.timeout_seconds, case w.status when 'PENDING' then 2 else 1 end, coalesce(w.run_at, now()),
+    w.timeout_seconds, w.retry, case w.status when 'PENDING' then 2 else 1 end, coalesce(w.run_at, now()),
+    coalesce(w.expires_at, greatest(w.run_at, now()) + w.ttl_seconds * interval '1 s'),
     case w.status when 'PENDING' then now() end, w.idempotency_key, w.input_hash
   from wanted w
   -- Keys in one order, so that two batches that share some cannot deadlock.

@@ -4,9 +4,9 @@ import type { TaskChange } from '../domain/task.ts';
 export const TASK_COLUMNS = `
     t.id, t.title, t.description, t.priority, t.status, t.type, t.payload, t.result, t.error, t.attempt,
     t.max_attempts as "maxAttempts", t.attempt_budget as "attemptBudget", t.timeout_seconds as "timeoutSeconds",
-    t.progress, t.progress_message as "progressMessage", t.version, t.worker_id as "workerId",
-    t.created_at as "createdAt", t.run_at as "runAt", t.queued_at as "queuedAt", t.started_at as "startedAt",
-    t.finished_at as "finishedAt"`;
+    t.retry, t.progress, t.progress_message as "progressMessage", t.version, t.worker_id as "workerId",
+    t.created_at as "createdAt", t.run_at as "runAt", t.expires_at as "expiresAt", t.queued_at as "queuedAt",
+    t.started_at as "startedAt", t.finished_at as "finishedAt"`;
 
 /** An event's columns, read from the relation `e`, under names that do not clash with the task's. */
 export const EVENT_COLUMNS = `

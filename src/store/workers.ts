@@ -1,3 +1,4 @@
+import type { OrphanedRun } from '../domain/retry-policy.ts';
 import type { Claim } from '../domain/transitions.ts';
 import type { Sql, Statement } from './sql.ts';
 
@@ -53,17 +54,9 @@ export async function buryDeadWorkers(
   return sql.run(BURY, [limits.silentMs, limits.cutOffMs]);
 }
 
-export interface OrphanedTask {
-  taskId: string;
-  version: number;
-  attempt: number;
-  maxAttempts: number;
-  workerId: string;
-}
-
-/** Tasks in progress whose worker no longer lives. */
-export async function findOrphans(sql: Sql, limit: number): Promise<OrphanedTask[]> {
-  return sql.run<OrphanedTask>(ORPHANS, [limit]);
+/** The runs of workers that no longer live. */
+export async function findOrphans(sql: Sql, limit: number): Promise<OrphanedRun[]> {
+  return sql.run<OrphanedRun>(ORPHANS, [limit]);
 }
 
 const REGISTER: Statement = {
@@ -121,7 +114,8 @@ returning id, hostname, pid`,
 const ORPHANS: Statement = {
   name: 'find_orphans',
   text: `
-select t.id as "taskId", t.version, t.attempt, t.max_attempts as "maxAttempts", t.worker_id as "workerId"
+select t.id as "taskId", t.version, t.attempt, t.max_attempts as "maxAttempts", t.worker_deaths as "workerDeaths",
+  t.worker_id as "workerId"
 from tasks t
 where t.status = 'IN_PROGRESS'
   and not exists (select from workers w where w.id = t.worker_id and w.stopped_at is null)

@@ -1,7 +1,7 @@
 import type { Broker } from '../broker/broker.ts';
 import { AppError, taskNotFound } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
-import type { Task } from '../domain/task.ts';
+import { CANCELLABLE_STATUSES, RETRYABLE_STATUSES, type Task } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
 import { cancel, retry, type Transition } from '../domain/transitions.ts';
 import type { Database } from '../store/database.ts';
@@ -15,6 +15,7 @@ import {
   type TaskQuery,
 } from '../store/task-queries.ts';
 import type { Advance } from './advance.ts';
+import { changeMany } from './change-many.ts';
 import { type CreatedTask, createTaskCreator } from './create-tasks.ts';
 
 /**
@@ -37,6 +38,10 @@ export interface TaskService {
   cancel(id: string, reason?: string | null): Promise<Task>;
   /** @throws AppError TASK_NOT_FOUND, TASK_NOT_RETRYABLE */
   retry(id: string): Promise<Task>;
+  /** Cancels all that match and can be cancelled, in batches. @returns how many that were */
+  cancelMany(filter: TaskFilter, reason?: string | null): Promise<number>;
+  /** Retries all that match and can be retried, in batches. @returns how many that were */
+  retryMany(filter: TaskFilter): Promise<number>;
 }
 
 export function createTaskService(options: {
@@ -81,5 +86,15 @@ export function createTaskService(options: {
           `Task ${id} is ${status}; only FAILED and CANCELLED tasks can be retried.`,
         );
       }),
+    cancelMany: (filter, reason) =>
+      changeMany({
+        filter,
+        from: CANCELLABLE_STATUSES,
+        transition: (id) => cancel(id, reason ?? undefined),
+        sql: database,
+        advance,
+      }),
+    retryMany: (filter) =>
+      changeMany({ filter, from: RETRYABLE_STATUSES, transition: retry, sql: database, advance }),
   };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskMessage } from '../broker/messages.ts';
 import type { Task } from '../domain/task.ts';
-import { claim } from '../domain/transitions.ts';
+import { claim, expire } from '../domain/transitions.ts';
 import { IDLE_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
 import type { Sql } from '../store/sql.ts';
 import { glanceAt } from '../store/task-queries.ts';
@@ -18,7 +18,7 @@ const LONGEST_WAIT_MS = 1_000;
  * A message may be quicker than the commit of its row; then this waits, for as long as the row may still come. A message
  * whose transaction was rolled back is found out by its age, so that many of them do not hold up a queue.
  *
- * @returns undefined when there is nothing to do: someone else has the task, or it is not due, final or gone
+ * @returns undefined when there is nothing to do: someone else has the task, or it is not due, too late, final or gone
  * @throws when the database is away, or `givesUp` says so while it waits
  */
 export async function claimTask(
@@ -30,12 +30,19 @@ export async function claimTask(
     const [change] = await advance([claim(message.id, workerId)]);
     if (change !== undefined) return change.task;
     const { status, now } = await glanceAt(sql, message.id);
+    // The message of a task whose deadline has passed must not keep a slot waiting.
+    if (status === 'PENDING' && (await isExpired(message.id, advance))) return undefined;
     // A row that is there and still waits was committed between the claim and this glance.
     const worthWaiting = status === undefined ? mayStillCome(message, now) : status === 'PENDING';
     if (!worthWaiting) return undefined;
     if (givesUp()) throw new Error('The worker stops before the row of this message is there.');
     await sleep(waitMs);
   }
+}
+
+async function isExpired(taskId: string, advance: Advance): Promise<boolean> {
+  const [change] = await advance([expire(taskId)]);
+  return change !== undefined;
 }
 
 /** Both times are the database's. */

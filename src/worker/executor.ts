@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TaskDelivery } from '../broker/broker.ts';
-import { afterFailure, DEFAULT_RETRY_POLICY } from '../domain/retry-policy.ts';
+import { afterFailure, DEFAULT_RETRY_POLICY, withTaskRetry } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
 import { complete, release, type Transition } from '../domain/transitions.ts';
 import type { Sql } from '../store/sql.ts';
@@ -97,8 +97,8 @@ export function createExecutor(options: {
       case 'ABANDONED':
         return run.abortReason() === 'SHUTDOWN' ? release(run) : undefined;
       case 'FAILED': {
-        const { attempt, maxAttempts, type } = run.task;
-        const policy = handlers[type]?.retry ?? DEFAULT_RETRY_POLICY;
+        const { attempt, maxAttempts, type, retry } = run.task;
+        const policy = withTaskRetry(handlers[type]?.retry ?? DEFAULT_RETRY_POLICY, retry);
         const { failure, retryable } = result;
         const attempted = { taskId: run.taskId, version: run.version, attempt, maxAttempts };
         return afterFailure(attempted, failure, { policy, random: random(), retryable });

@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
-import { afterFailure, DEFAULT_RETRY_POLICY } from '../domain/retry-policy.ts';
-import type { Transition } from '../domain/transitions.ts';
+import { afterWorkerDeath } from '../domain/retry-policy.ts';
 import type { Sql } from '../store/sql.ts';
-import { buryDeadWorkers, findOrphans, type OrphanedTask } from '../store/workers.ts';
+import { buryDeadWorkers, findOrphans } from '../store/workers.ts';
 import type { Advance } from '../tasks/advance.ts';
 import { type Loop, startLoop } from './loop.ts';
 
@@ -38,26 +37,11 @@ export function startRescuer(options: {
     }
     const orphans = await findOrphans(sql, BATCH);
     if (orphans.length === 0) return INTERVAL_MS;
-    await advance(orphans.map(rescue));
+    await advance(orphans.map(afterWorkerDeath));
     log.warn({ tasks: orphans.length }, 'took tasks back from dead workers');
     onRescued();
     return orphans.length === BATCH ? 0 : INTERVAL_MS;
   }
 
   return startLoop({ name: 'rescuer', step, log });
-}
-
-/** The attempt is used up; the next one need not wait, since the task has done nothing wrong. */
-function rescue(orphan: OrphanedTask): Transition {
-  const error = {
-    name: 'WorkerDied',
-    message: `Worker ${orphan.workerId} stopped responding.`,
-    stack: null,
-    attempt: orphan.attempt,
-  };
-  return afterFailure(
-    orphan,
-    { error, outcome: 'WORKER_DIED' },
-    { policy: { ...DEFAULT_RETRY_POLICY, baseMs: 0 }, random: 0, retryable: true },
-  );
 }

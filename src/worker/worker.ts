@@ -8,6 +8,7 @@ import type { Sql } from '../store/sql.ts';
 import type { Advance } from '../tasks/advance.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { createExecutor } from './executor.ts';
+import { startExpirer } from './expirer.ts';
 import type { TaskHandlers } from './handler.ts';
 import { startLiveness } from './liveness.ts';
 import { startRescuer } from './rescuer.ts';
@@ -61,6 +62,7 @@ export async function startWorker(options: {
     onRescued: dispatcher.wake,
     log,
   });
+  const expirer = startExpirer({ sql: database, advance, log });
   const cancellations = await broker.openEventStream({
     onChange({ event }) {
       const run = runs.get(event.taskId);
@@ -102,7 +104,7 @@ export async function startWorker(options: {
       const grace = setTimeout(runs.shutDown, graceMs);
       while (executing.size > 0) await Promise.all(executing);
       clearTimeout(grace);
-      await Promise.all([dispatcher.stop(), rescuer.stop(), cancellations.close()]);
+      await Promise.all([dispatcher.stop(), rescuer.stop(), expirer.stop(), cancellations.close()]);
       await liveness.stop();
     },
   };

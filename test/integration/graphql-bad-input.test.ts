@@ -7,11 +7,16 @@ const LIST =
   'query ($filter: TaskFilter, $first: Int, $last: Int, $after: String, $before: String) { tasks(filter: $filter, first: $first, last: $last, after: $after, before: $before) { totalCount } }';
 const CANCEL =
   'mutation ($id: ID!, $reason: String) { cancelTask(id: $id, reason: $reason) { id } }';
+const CANCEL_MANY =
+  'mutation ($filter: TaskFilter!, $reason: String) { cancelTasks(filter: $filter, reason: $reason) { count } }';
+const RETRY_MANY = 'mutation ($filter: TaskFilter!) { retryTasks(filter: $filter) { count } }';
 const WATCH =
   'subscription ($id: ID, $filter: TaskFilter, $after: String) { taskStatusChanged(id: $id, filter: $filter, after: $after) { status } }';
 
 const NOBODY = '00000000-0000-7000-8000-000000000000';
 const YEAR_AND_A_DAY = new Date(Date.now() + 367 * 86_400_000).toISOString();
+const IN_1_HOUR = new Date(Date.now() + 3_600_000).toISOString();
+const IN_2_HOURS = new Date(Date.now() + 7_200_000).toISOString();
 
 let api: GraphqlApi | undefined;
 
@@ -62,6 +67,15 @@ const BAD_TASKS: [string, Record<string, unknown>, string][] = [
   ['101 attempts', { title, maxAttempts: 101 }, 'maxAttempts'],
   ['half an attempt', { title, maxAttempts: 1.5 }, 'maxAttempts'],
   ['more attempts than an Int can hold', { title, maxAttempts: 2 ** 40 }, 'maxAttempts'],
+  ['a deadline that has passed', { title, expiresAt: '2020-01-01T00:00:00Z' }, 'expiresAt'],
+  ['a deadline over a year ahead', { title, expiresAt: YEAR_AND_A_DAY }, 'expiresAt'],
+  ['a deadline before runAt', { title, runAt: IN_2_HOURS, expiresAt: IN_1_HOUR }, 'expiresAt'],
+  ['two deadlines', { title, expiresAt: IN_1_HOUR, ttlSeconds: 60 }, 'ttlSeconds'],
+  ['no time to live', { title, ttlSeconds: 0 }, 'ttlSeconds'],
+  ['over a year to live', { title, ttlSeconds: 31_622_401 }, 'ttlSeconds'],
+  ['a retry that multiplies by less than 1', { title, retry: { factor: 0.5 } }, 'retry'],
+  ['a retry after over a day', { title, retry: { baseSeconds: 86_401 } }, 'retry'],
+  ['a retry with an unknown field', { title, retry: { limit: 1 } }, 'retry'],
   ['a timeout of no time', { title, timeoutSeconds: 0 }, 'timeoutSeconds'],
   ['an empty idempotency key', { title, idempotencyKey: '' }, 'idempotencyKey'],
 ];
@@ -144,6 +158,16 @@ const BAD_ARGUMENTS: [string, string, Record<string, unknown>, (string | number)
   ['a malformed UUID', CANCEL, { id: 'x' }, ['id']],
   ['a reason over 1,000 characters', CANCEL, { id: NOBODY, reason: 'x'.repeat(1_001) }, ['reason']],
   ['a NUL in a reason', CANCEL, { id: NOBODY, reason: '\0' }, ['reason']],
+  ['cancelling whatever there is', CANCEL_MANY, { filter: {} }, ['filter']],
+  ['cancelling by conditions that are null', CANCEL_MANY, { filter: { ids: null } }, ['filter']],
+  ['cancelling by nothing', CANCEL_MANY, { filter: null }, ['filter']],
+  [
+    'cancelling many for a reason over 1,000 characters',
+    CANCEL_MANY,
+    { filter: { type: ['a'] }, reason: 'x'.repeat(1_001) },
+    ['reason'],
+  ],
+  ['retrying whatever there is', RETRY_MANY, { filter: {} }, ['filter']],
   ['watching a malformed UUID', WATCH, { id: 'x' }, ['id']],
   ['watching with a foreign cursor', WATCH, { after: 'x' }, ['after']],
   ['watching with both id and filter', WATCH, { id: NOBODY, filter: {} }, ['filter']],

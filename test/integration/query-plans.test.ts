@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CANCELLABLE_STATUSES } from '../../src/domain/task.ts';
 import type { TaskFilter } from '../../src/domain/task-filter.ts';
 import { cancel, claim, complete, enqueue } from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
-import { lockDueTasks, msUntilNextDue, touchStalePending } from '../../src/store/due-tasks.ts';
+import {
+  findExpired,
+  lastQueuedOfRunning,
+  lockDueTasks,
+  msUntilNextDue,
+  touchStalePending,
+} from '../../src/store/due-tasks.ts';
 import {
   changesOf,
   changesWithin,
@@ -16,6 +23,7 @@ import { findByKeys } from '../../src/store/idempotency.ts';
 import { insertTasks } from '../../src/store/insert-tasks.ts';
 import { storeProgress } from '../../src/store/progress.ts';
 import type { Sql } from '../../src/store/sql.ts';
+import { matchingIds } from '../../src/store/task-ids.ts';
 import { countTasks, findTask, glanceAt, listTasks } from '../../src/store/task-queries.ts';
 import { beat, buryDeadWorkers, findOrphans, retireWorker } from '../../src/store/workers.ts';
 import { createLogLines } from '../support/log-lines.ts';
@@ -42,8 +50,17 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   'insert one': (sql) => insertTasks(sql, [newRow()], 'PENDING'),
   'lock what is due': (sql) => lockDueTasks(sql, 500),
   'find the next due': (sql) => msUntilNextDue(sql),
+  'find the expired': (sql) => findExpired(sql, 500),
   'find lost messages': (sql) =>
     touchStalePending(sql, { priority: 'HIGH', olderThanMs: 10_000, limit: 500 }),
+  'find overtaken messages': (sql) =>
+    touchStalePending(sql, {
+      priority: 'HIGH',
+      olderThanMs: 60_000,
+      queuedBefore: new Date(),
+      limit: 500,
+    }),
+  'find the last that was started': (sql) => lastQueuedOfRunning(sql),
   beat: (sql) => beat(sql, ID, [CLAIM]),
   'bury the dead': (sql) => buryDeadWorkers(sql, { silentMs: 15_000, cutOffMs: 2_500 }),
   'find orphans': (sql) => findOrphans(sql, 500),
@@ -99,6 +116,11 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
     expect(await scans(query)).toEqual([]);
   });
 
+  test('what is expired is found through the index of the deadlines alone', async () => {
+    const plan = await plans((sql) => findExpired(sql, 500));
+    expect(plan).toContain('Index Scan using tasks_deadline');
+  });
+
   test('a batch of transitions finds its tasks by their ids, and never through the backlog', async () => {
     const plan = await plans((sql) =>
       applyTransitions(
@@ -121,6 +143,8 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
         [],
       );
       expect(await scans((sql) => countTasks(sql, filter))).toEqual([]);
+      const bulk = { statuses: CANCELLABLE_STATUSES, createdUntil: new Date(), limit: 500 };
+      expect(await scans((sql) => matchingIds(sql, filter, { ...bulk, after: ID }))).toEqual([]);
       const stretch = (sql: Sql) => matchingChangesWithin(sql, [LATE, STRETCH], filter);
       expect(await scans(stretch)).toEqual([]);
     },
@@ -197,8 +221,11 @@ function newRow() {
     type: 'simulate',
     payload: null,
     runAt: null,
+    expiresAt: null,
+    ttlSeconds: null,
     maxAttempts: 3,
     timeoutSeconds: null,
+    retry: null,
     idempotencyKey: 'a key',
     inputHash: Buffer.from('a hash'),
   } as const;

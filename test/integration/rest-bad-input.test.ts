@@ -6,6 +6,7 @@ type Path = (string | number)[];
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const inTwoYears = new Date(Date.now() + 2 * 365 * DAY_MS).toISOString();
+const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
 describe('a bad task', () => {
@@ -66,6 +67,21 @@ describe('a bad task', () => {
     ['a run_at on no day', { title: 'x', run_at: '2030-02-30T12:00:00Z' }, ['run_at']],
     ['a run_at before 1970', { title: 'x', run_at: '1969-12-31T23:59:59Z' }, ['run_at']],
     ['a number as run_at', { title: 'x', run_at: 1_900_000_000 }, ['run_at']],
+    [
+      'a deadline that has passed',
+      { title: 'x', expires_at: '2020-01-31T12:00:00Z' },
+      ['expires_at'],
+    ],
+    ['a deadline that is no time', { title: 'x', expires_at: 'tomorrow' }, ['expires_at']],
+    ['a time to live of nothing', { title: 'x', ttl_seconds: 0 }, ['ttl_seconds']],
+    ['two deadlines', { title: 'x', expires_at: inAnHour, ttl_seconds: 60 }, ['ttl_seconds']],
+    ['a retry by chance over 1', { title: 'x', retry: { jitter: 2 } }, ['retry', 'jitter']],
+    [
+      "GraphQL's name in a retry",
+      { title: 'x', retry: { capSeconds: 1 } },
+      ['retry', 'capSeconds'],
+    ],
+    ['a retry that is a number', { title: 'x', retry: 5 }, ['retry']],
     ['no attempts', { title: 'x', max_attempts: 0 }, ['max_attempts']],
     ['more than 100 attempts', { title: 'x', max_attempts: 101 }, ['max_attempts']],
     ['half an attempt', { title: 'x', max_attempts: 1.5 }, ['max_attempts']],

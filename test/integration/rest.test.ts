@@ -47,8 +47,10 @@ describe('POST /tasks', () => {
       type: 'simulate',
       payload: { durationMs: 5 },
       run_at: at.toISOString().replace('Z', '+00:00'),
+      ttl_seconds: 120,
       max_attempts: 7,
       timeout_seconds: 60,
+      retry: { base_seconds: 0.25, jitter: 0 },
     });
     expect(status).toBe(201);
     expect(body).toMatchObject({
@@ -59,7 +61,11 @@ describe('POST /tasks', () => {
       run_at: at.toISOString(),
       max_attempts: 7,
     });
-    expect(await rest.service.get(body.id)).toMatchObject({ timeoutSeconds: 60 });
+    expect(await rest.service.get(body.id)).toMatchObject({
+      timeoutSeconds: 60,
+      retry: { baseMs: 250, factor: null, capMs: null, jitter: 0 },
+      expiresAt: new Date(at.getTime() + 120_000),
+    });
   });
 
   test('takes null for left out', async () => {
@@ -71,8 +77,11 @@ describe('POST /tasks', () => {
       type: null,
       payload: null,
       run_at: null,
+      expires_at: null,
+      ttl_seconds: null,
       max_attempts: null,
       timeout_seconds: null,
+      retry: null,
     });
     expect(status).toBe(201);
     expect(body).toMatchObject({ description: '', priority: 'MEDIUM', max_attempts: 3 });

@@ -220,7 +220,10 @@ async function createTasks(count: number): Promise<string[]> {
     payload: null,
     runAt,
     maxAttempts: 3,
+    expiresAt: null,
+    ttlSeconds: null,
     timeoutSeconds: null,
+    retry: null,
     idempotencyKey: null,
     inputHash: null,
   } as const;

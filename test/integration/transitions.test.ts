@@ -8,6 +8,7 @@ import {
 import * as t from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
 import { changesOf } from '../../src/store/event-queries.ts';
+import { missDeadline } from '../support/miss-deadline.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 import { TRANSITIONS } from '../support/transition-table.ts';
 
@@ -29,6 +30,7 @@ describe('every status × transition, in the database', () => {
     async (status) => {
       for (const [name, { transition, from, to }] of Object.entries(TRANSITIONS)) {
         const task = await taskIn(status);
+        if (transition.guard.deadline === 'MISSED') await missDeadline(app.database, task);
         const guard =
           'version' in transition.guard
             ? { ...transition.guard, version: task.version }

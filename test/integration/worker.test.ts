@@ -44,6 +44,16 @@ describe('a worker', () => {
     ]);
   });
 
+  test('waits before the next attempt as the task says, not as its type does', async () => {
+    await start(async () => {
+      throw new Error('boom');
+    });
+    const task = await create({ retry: { baseSeconds: 30, capSeconds: 10 } });
+    await expect.poll(() => app.service.get(task.id)).toMatchObject({ status: 'NEW', attempt: 1 });
+    const failed = (await changesOf(app.database, task.id, 0, 10)).at(-1);
+    expect(Number(failed?.task.runAt) - Number(failed?.event.at)).toBeGreaterThan(9_000);
+  });
+
   test('does not try again what will never succeed', async () => {
     await start(async () => {
       throw new DoNotRetry('no such customer');
@@ -189,6 +199,33 @@ describe('a worker', () => {
     expect(workers).toHaveLength(1);
   });
 
+  test('does not run a task again that has killed three', { timeout: 30_000 }, async () => {
+    const started = createInbox<number>();
+    await start(
+      async ({ task, signal }) => {
+        started.put(task.attempt);
+        if (task.attempt <= 3) await sleep(60_000, undefined, { signal });
+        return 'harmless now';
+      },
+      { MEDIUM: 2 },
+    );
+    const task = await create({ maxAttempts: 10 });
+    for (const attempt of [1, 2, 3]) {
+      expect(await started.take()).toBe(attempt);
+      await app.database.run({ text: 'update workers set stopped_at = now()' });
+    }
+    const { status, attempt, error } = await finished(task);
+    expect([status, attempt, error?.name]).toEqual(['FAILED', 3, 'WorkerDied']);
+    expect(error?.message).toMatch(/^3 workers died while they ran this task\. Worker \S+ stopped/);
+    const history = await changesOf(app.database, task.id, 0, 100);
+    expect(history.at(-1)?.event).toMatchObject({ outcome: 'WORKER_DIED', reason: error?.message });
+    expect(await deaths(task)).toBe(3);
+
+    await app.service.retry(task.id);
+    expect(await deaths(task)).toBe(0);
+    expect(await finished(task)).toMatchObject({ status: 'COMPLETED', result: 'harmless now' });
+  });
+
   test('gives back a task whose claim it never heard of', async () => {
     await start(async () => 'found');
     await expect.poll(workers).toHaveLength(1);
@@ -263,6 +300,12 @@ async function finished({ id }: Task): Promise<Task> {
 
 function workers(): Promise<{ id: string }[]> {
   return app.database.run({ text: 'select id from workers where stopped_at is null' });
+}
+
+async function deaths({ id }: Task): Promise<number | undefined> {
+  const count = 'select worker_deaths as count from tasks where id = $1';
+  const [row] = await app.database.run<{ count: number }>({ text: count }, [id]);
+  return row?.count;
 }
 
 async function statuses({ id }: Task): Promise<string[]> {

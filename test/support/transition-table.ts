@@ -27,11 +27,14 @@ export const TRANSITIONS: Record<keyof typeof t, Row> = {
     from: ['IN_PROGRESS'],
     to: 'FAILED',
   },
+  rescue: { transition: t.rescue(claim, error), from: ['IN_PROGRESS'], to: 'NEW' },
+  condemn: { transition: t.condemn(claim, error), from: ['IN_PROGRESS'], to: 'FAILED' },
   release: { transition: t.release(claim), from: ['IN_PROGRESS'], to: 'NEW' },
   cancel: {
     transition: t.cancel(TASK),
     from: ['NEW', 'PENDING', 'IN_PROGRESS'],
     to: 'CANCELLED',
   },
+  expire: { transition: t.expire(TASK), from: ['NEW', 'PENDING'], to: 'CANCELLED' },
   retry: { transition: t.retry(TASK), from: ['FAILED', 'CANCELLED'], to: 'NEW' },
 };

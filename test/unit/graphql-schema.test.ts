@@ -29,7 +29,7 @@ const CONTRACT = `
 
   type Task { id: ID!  title: String!  description: String!  priority: TaskPriority!  status: TaskStatus!  type: String!
     payload: JSON  result: JSON  error: TaskError  attempt: Int!  maxAttempts: Int!  progress: Float  progressMessage: String
-    version: Int!  createdAt: DateTime!  runAt: DateTime!  startedAt: DateTime  finishedAt: DateTime
+    version: Int!  createdAt: DateTime!  runAt: DateTime!  expiresAt: DateTime  startedAt: DateTime  finishedAt: DateTime
     attempts: [TaskAttempt!]!  events: [TaskEvent!]! }
   type TaskError { name: String!  message: String!  stack: String  attempt: Int! }
   type TaskAttempt { number: Int!  workerId: String  startedAt: DateTime!  finishedAt: DateTime  outcome: AttemptOutcome  error: TaskError }
@@ -47,13 +47,17 @@ const CONTRACT = `
   input TaskFilter { ids: [ID!]  status: [TaskStatus!]  priority: [TaskPriority!]  type: [String!]  search: String
     createdAfter: DateTime  createdBefore: DateTime }
   input CreateTaskInput { title: String!  description: String  priority: TaskPriority = MEDIUM  type: String  payload: JSON
-    runAt: DateTime  maxAttempts: Int  timeoutSeconds: Int  idempotencyKey: String }
+    runAt: DateTime  expiresAt: DateTime  ttlSeconds: Int  maxAttempts: Int  timeoutSeconds: Int  retry: RetryPolicyInput  idempotencyKey: String }
+  input RetryPolicyInput { baseSeconds: Float  factor: Float  capSeconds: Float  jitter: Float }
   type Mutation {
     createTask(input: CreateTaskInput!): Task!
     createTasks(input: [CreateTaskInput!]!): [Task!]!
     cancelTask(id: ID!, reason: String): Task!
     retryTask(id: ID!): Task!
+    cancelTasks(filter: TaskFilter!, reason: String): BulkResult!
+    retryTasks(filter: TaskFilter!): BulkResult!
   }
+  type BulkResult { count: Int! }
   type Subscription { taskStatusChanged(id: ID, filter: TaskFilter, after: String): TaskEvent! }
 `;
 

@@ -63,6 +63,8 @@ describe('the OpenAPI document', () => {
         priority: { default: 'MEDIUM' },
         type: { default: 'simulate', description: expect.stringContaining('Pretends to work.') },
         run_at: { default: null, examples: [expect.any(String)] },
+        expires_at: { default: null },
+        ttl_seconds: { default: null, examples: [3600] },
         max_attempts: { default: 3 },
       },
     });

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { afterFailure, backoffMs, DEFAULT_RETRY_POLICY } from '../../src/domain/retry-policy.ts';
+import {
+  afterFailure,
+  afterWorkerDeath,
+  backoffMs,
+  DEFAULT_RETRY_POLICY,
+  withTaskRetry,
+} from '../../src/domain/retry-policy.ts';
 
 const policy = { baseMs: 1_000, factor: 2, capMs: 10_000, jitter: 0.5 };
 const failure = {
@@ -19,12 +25,19 @@ describe('the delay before the next attempt', () => {
 
   test('stays finite for absurdly many attempts', () => {
     expect(backoffMs(policy, 5_000, 0)).toBe(10_000);
+    expect(backoffMs({ ...policy, baseMs: 0 }, 5_000, 0)).toBe(0);
   });
 
   test('is shortened by chance, by no more than the jitter', () => {
     expect(backoffMs(policy, 1, 0.5)).toBe(750);
     expect(backoffMs(policy, 1, 0.999)).toBeGreaterThanOrEqual(500);
   });
+});
+
+test('what a task says about its retries goes before what its type says', () => {
+  expect(withTaskRetry(policy, null)).toEqual(policy);
+  const retry = { baseMs: 0, factor: null, capMs: 5, jitter: null };
+  expect(withTaskRetry(policy, retry)).toEqual({ baseMs: 0, factor: 2, capMs: 5, jitter: 0.5 });
 });
 
 describe('after a failed attempt', () => {
@@ -45,5 +58,31 @@ describe('after a failed attempt', () => {
       retryable: false,
     });
     expect(next.patch.status).toBe('FAILED');
+  });
+});
+
+describe('after the death of a worker', () => {
+  const orphan = (attempt: number, maxAttempts: number, workerDeaths: number) =>
+    afterWorkerDeath({ ...run(attempt, maxAttempts), workerDeaths, workerId: 'w' });
+
+  test('another worker gets the task at once', () => {
+    const next = orphan(1, 3, 0);
+    expect(next.patch).toMatchObject({ status: 'NEW', runAfterMs: 0, workerDeaths: 1 });
+    expect(next.patch.error?.message).toBe('Worker w stopped responding.');
+  });
+
+  test('the task is FAILED when the attempts are used up', () => {
+    const next = orphan(3, 3, 0);
+    expect(next.patch).toMatchObject({ status: 'FAILED', workerDeaths: 1 });
+    expect(next.reason).toBe('Worker w stopped responding.');
+  });
+
+  test('the task is FAILED when it was the third, whatever attempts are left', () => {
+    const next = orphan(3, 100, 2);
+    expect(next.patch.error).toMatchObject({ name: 'WorkerDied', attempt: 3 });
+    expect(next.patch.status).toBe('FAILED');
+    expect(next.reason).toBe(
+      '3 workers died while they ran this task. Worker w stopped responding.',
+    );
   });
 });

@@ -40,9 +40,8 @@ describe('the state machine', () => {
   });
 
   test('lets only the run that holds the claim settle it', () => {
-    for (const name of ['complete', 'retryLater', 'fail', 'release'] as const) {
-      expect(TRANSITIONS[name].transition.guard.version).toBe(3);
-    }
+    const settling = ['complete', 'retryLater', 'fail', 'rescue', 'condemn', 'release'] as const;
+    for (const name of settling) expect(TRANSITIONS[name].transition.guard.version).toBe(3);
   });
 
   test('uses up an attempt by starting a run, and gives it back when a worker drains', () => {
