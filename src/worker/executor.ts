@@ -71,11 +71,16 @@ export function createExecutor(options: {
       const result = await runTask(run);
       const transition = settlement(run, result);
       if (transition !== undefined) await settle(transition, run);
+      else if (run.abortReason() === 'LOST') logLost(run);
     } finally {
       clearTimeout(early);
       runs.remove(run);
       delivery.ack();
     }
+  }
+
+  function logLost({ taskId }: Run) {
+    log.info({ taskId }, 'the claim was lost meanwhile');
   }
 
   async function runTask(run: Run): Promise<RunResult> {
@@ -114,7 +119,7 @@ export function createExecutor(options: {
     for (;;) {
       try {
         const [change] = await advance([transition]);
-        if (change === undefined) log.info({ taskId: run.taskId }, 'the claim was lost meanwhile');
+        if (change === undefined) logLost(run);
         else if (change.event.status === 'NEW') onDueAgain();
         return;
       } catch (error) {
