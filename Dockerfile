@@ -44,7 +44,7 @@ USER node
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 # No HEALTHCHECK: a worker has no port. docker-compose.yml has the API's.
-ENTRYPOINT ["node", "dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "dist/main.js"]
 CMD ["all"]
 
 ARG VERSION=0.1.0

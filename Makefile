@@ -1,15 +1,18 @@
 # Every target runs from a fresh clone; what the environment sets is passed through, e.g. `PORT=8001 make start`.
 .DEFAULT_GOAL := help
-.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench soak
+.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench bench-streams faults soak
 
 # The Node of package.json, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
+# Where memory is plentiful, V8 lets young objects fill 128 MiB before it looks at them; half a second of load does that.
+SERVICE := node --max-semi-space-size=16 src/main.ts
+
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 start: node_modules ## API and worker in one process on an embedded PostgreSQL: http://localhost:8000
-	@exec node src/main.ts
+	@exec $(SERVICE)
 
 test: node_modules ## The whole test suite; starts what it needs
 	@npm test --silent
@@ -33,7 +36,7 @@ dev: node_modules ## API with reload on change
 	@exec node --watch --watch-path=src src/main.ts api
 
 worker: node_modules ## A worker in the foreground
-	@exec node src/main.ts worker
+	@exec $(SERVICE) worker
 
 lint: node_modules ## Check style and likely mistakes
 	@npm run --silent lint
@@ -50,8 +53,14 @@ codegen: node_modules ## Write schema.graphql and the typed documents
 bench: node_modules ## Measure this service on this machine
 	@npm run --silent bench
 
+bench-streams: node_modules ## Measure the live stream: fan-out, latency, and a subscriber that stalls
+	@npm run --silent bench:streams
+
 soak: node_modules ## Ten minutes of load while things break; then every task is accounted for
 	@npm run --silent soak
+
+faults: node_modules ## The fault tests of the suite at full length: 20 crashes, 5,000 creates, minutes of sleep
+	@npm run --silent faults
 
 node_modules: node_modules/.package-lock.json src/generated/pothos-types.ts
 

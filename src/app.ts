@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import type { Broker } from './broker/broker.ts';
@@ -6,7 +7,7 @@ import { createRabbitBroker } from './broker/rabbit-broker.ts';
 import type { Config, Role } from './config.ts';
 import { createApi } from './http/api.ts';
 import { createReleases, type Releases } from './shutdown.ts';
-import { awaitDatabase } from './store/await-database.ts';
+import { awaitDatabase, unlessAborted } from './store/await-database.ts';
 import { openDatabase } from './store/database.ts';
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts';
 import { gateDatabase } from './store/gated-database.ts';
@@ -21,13 +22,16 @@ import { startWorker } from './worker/worker.ts';
 export interface App {
   /** Where the API answers; undefined in a worker. */
   url: string | undefined;
-  /** Drains, and releases everything that was opened. */
-  stop(): Promise<void>;
+  /**
+   * Drains, and releases everything that was opened.
+   * @param options.notice whether clients of the API get notice before it closes
+   */
+  stop(options: { notice: boolean }): Promise<void>;
 }
 
 /**
- * The composition root: opens what the role needs, from the bottom up. Waits for a database that is away; an API serves
- * all the while, and is not ready.
+ * The composition root: opens what the role needs, from the bottom up. Waits for a database that is away; an API then
+ * serves all the while, and is not ready.
  * @throws the signal's reason when it is aborted while this waits
  */
 export async function startApp(options: {
@@ -39,6 +43,11 @@ export async function startApp(options: {
   const { config, handlers, log, signal } = options;
   const { role, slots, shutdownGraceMs } = config;
   const releases = createReleases(log);
+  let notice = false;
+  function stop(options: { notice: boolean }): Promise<void> {
+    notice = options.notice;
+    return releases.run();
+  }
   try {
     const databaseUrl = config.databaseUrl ?? (await embedDatabase(releases, log));
     if (role !== 'api') await untilMigrated({ role, databaseUrl, log, signal });
@@ -70,7 +79,7 @@ export async function startApp(options: {
         shutdownGraceMs + STRAGGLERS_MS,
       );
     }
-    if (role === 'worker') return { url: undefined, stop: releases.run };
+    if (role === 'worker') return { url: undefined, stop };
 
     const gate = gateDatabase(database);
     const api = await createApi({
@@ -82,16 +91,24 @@ export async function startApp(options: {
     });
     releases.push(
       'the API',
-      () => api.close({ graceMs: shutdownGraceMs }),
+      () => api.close({ graceMs: shutdownGraceMs, notice }),
       shutdownGraceMs + STRAGGLERS_MS,
     );
+    async function reachAll(): Promise<void> {
+      if (role === 'api') await untilMigrated({ role, databaseUrl, log, signal });
+      gate.open();
+      // Else the first tasks after a start would have to wait as NEW. Without RabbitMQ it starts all the same.
+      await untilReady(broker, BROKER_WAIT_MS);
+    }
+    const reached = reachAll();
+    // Looked at below; until then a failure is nobody's.
+    reached.catch(() => {});
+    // A process that takes the place of another has its port refuse, which clients expect, rather than answer 503.
+    await Promise.race([reached, sleep(LISTEN_AFTER_MS, undefined, { ref: false })]);
     const url = await api.listen(config);
     log.info({ url }, 'listens');
-    if (role === 'api') await untilMigrated({ role, databaseUrl, log, signal });
-    // Else the first tasks after a start would have to wait as NEW. Without RabbitMQ it starts all the same.
-    await untilReady(broker, BROKER_WAIT_MS);
-    gate.open();
-    return { url, stop: releases.run };
+    await reached;
+    return { url, stop };
   } catch (error) {
     await releases.run();
     throw error;
@@ -109,13 +126,16 @@ async function untilMigrated(options: {
   const known = await migrationNames();
   if (role === 'all') {
     await awaitDatabase({ url: databaseUrl, missingIsFine: true, log, signal });
-    await applyMigrations({ databaseUrl, log });
+    // One transaction each, so that to leave in the middle is safe.
+    await unlessAborted(applyMigrations({ databaseUrl, log }), signal);
   }
   const check = (sql: Sql) => requireCurrentSchema(sql, known);
   await awaitDatabase({ url: databaseUrl, check, log, signal });
 }
 
 const BROKER_WAIT_MS = 2_000;
+/** How long to wait for the database before saying, on the port, that it is away. */
+const LISTEN_AFTER_MS = 3_000;
 
 async function untilReady(broker: Broker, withinMs: number): Promise<void> {
   if (broker.ready) return;
@@ -128,7 +148,7 @@ async function untilReady(broker: Broker, withinMs: number): Promise<void> {
 }
 
 /** What may come after the grace period: handlers that ignore their signal, a database that does not answer. */
-const STRAGGLERS_MS = 15_000;
+const STRAGGLERS_MS = 20_000;
 
 const DATA_DIR = fileURLToPath(new URL('../.data/postgres', import.meta.url));
 

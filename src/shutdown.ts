@@ -38,10 +38,14 @@ async function within(ms: number, work: Promise<void> | void): Promise<void> {
   }
 }
 
+export type StopSignal = 'SIGTERM' | 'SIGINT';
+
 /** SIGTERM or SIGINT: drains and exits 0. A second one exits at once. */
-export function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
+export function stopOnSignal(stop: (cause: StopSignal) => Promise<void>, log: Logger): void {
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    // Until now it ended the process at once.
+    process.removeAllListeners(signal);
     process.on(signal, () => {
       if (stopping) {
         log.warn(`${signal} again: exits at once`);
@@ -49,7 +53,7 @@ export function stopOnSignal(stop: () => Promise<void>, log: Logger): void {
       }
       stopping = true;
       log.info(`${signal}: finishes what runs and stops`);
-      void stop().then(() => process.exit(0));
+      void stop(signal).then(() => process.exit(0));
     });
   }
 }

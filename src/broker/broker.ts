@@ -1,4 +1,4 @@
-import type { TaskChange, TaskPriority } from '../domain/task.ts';
+import type { TaskChange, TaskPriority, TaskProgress } from '../domain/task.ts';
 import type { TaskMessage } from './messages.ts';
 
 /**
@@ -37,13 +37,13 @@ export interface Broker {
   publishEvents(changes: readonly TaskChange[]): void;
 
   /**
-   * A private stream of announced changes. It carries nothing until something is bound.
-   * `onGap` is called when changes may have been missed (the stream was cut and is whole again, bindings included).
+   * Announces how far runs are, in order with the changes that are announced before and after. Best effort: never
+   * throws, and what gets lost is healed by the next report, or by the change that ends the run.
    */
-  openEventStream(options: {
-    onChange: (change: TaskChange) => void;
-    onGap: () => void;
-  }): Promise<EventStream>;
+  publishProgress(progress: readonly TaskProgress[]): void;
+
+  /** A private stream of what is announced. It carries nothing until something is bound. */
+  openEventStream(listener: EventStreamListener): Promise<EventStream>;
 
   /** Stops everything. Unsettled deliveries go back to their queue. */
   close(): Promise<void>;
@@ -63,9 +63,17 @@ export interface TaskConsumer {
   stop(): Promise<void>;
 }
 
+/** Who hears what a stream carries. */
+export interface EventStreamListener {
+  onChange(change: TaskChange): void;
+  onProgress(progress: TaskProgress): void;
+  /** Some of it may have been missed: the stream was cut and is whole again, bindings included. */
+  onGap(): void;
+}
+
 export interface EventStream {
   /**
-   * Adds a binding (`eventPattern`). Once it resolves, every later change that matches will be delivered.
+   * Adds a binding (`eventPattern`, `progressPattern`). Once it resolves, all that matches later will be delivered.
    * While the broker is away it resolves at once; the binding takes effect, followed by `onGap`, when the broker is back.
    */
   bind(pattern: string): Promise<void>;

@@ -50,11 +50,14 @@ export function createMemoryBroker(): Broker {
       return queues[priority].depth;
     },
     publishEvents(changes) {
-      if (!closed) events.announce(changes);
+      if (!closed) events.announceChanges(changes);
     },
-    async openEventStream({ onChange }) {
+    publishProgress(progress) {
+      if (!closed) events.announceProgress(progress);
+    },
+    async openEventStream(listener) {
       assertOpen();
-      return events.open(onChange);
+      return events.open(listener);
     },
     async close() {
       closed = true;

@@ -1,40 +1,56 @@
-import type { TaskChange } from '../domain/task.ts';
-import type { EventStream } from './broker.ts';
-import { eventPattern } from './messages.ts';
-
-type OnChange = (change: TaskChange) => void;
+import type { TaskChange, TaskProgress } from '../domain/task.ts';
+import type { EventStream, EventStreamListener } from './broker.ts';
+import { eventPattern, progressPattern } from './messages.ts';
 
 export interface MemoryEvents {
-  announce(changes: readonly TaskChange[]): void;
-  open(onChange: OnChange): EventStream;
+  announceChanges(changes: readonly TaskChange[]): void;
+  announceProgress(progress: readonly TaskProgress[]): void;
+  open(listener: EventStreamListener): EventStream;
   close(): void;
 }
 
-/** Hands each announced change to the streams that have bound a pattern for it, in order, on a later turn. */
+/** Hands all that is announced to the streams that have bound a pattern for it, in order, on a later turn. */
 export function createMemoryEvents(): MemoryEvents {
-  const streams = new Set<{ patterns: Set<string>; onChange: OnChange }>();
-  let announced: TaskChange[] = [];
+  const streams = new Set<{ patterns: Set<string>; listener: EventStreamListener }>();
+  let announced: Announcement[] = [];
+
+  function announce(announcement: Announcement): void {
+    if (streams.size === 0) return;
+    if (announced.length === 0) setImmediate(deliver);
+    announced.push(announcement);
+  }
 
   function deliver(): void {
-    const changes = announced;
+    const announcements = announced;
     announced = [];
-    for (const change of changes) {
-      const matching = patternsOf(change);
-      for (const { patterns, onChange } of streams) {
-        if (matching.some((pattern) => patterns.has(pattern))) onChange(change);
+    for (const announcement of announcements) {
+      const matching = announcement.patterns();
+      for (const { patterns, listener } of streams) {
+        if (matching.some((pattern) => patterns.has(pattern))) announcement.tell(listener);
       }
     }
   }
 
   return {
-    announce(changes) {
-      if (streams.size === 0) return;
-      if (announced.length === 0) setImmediate(deliver);
-      for (const change of changes) announced.push(change);
+    announceChanges(changes) {
+      for (const change of changes) {
+        announce({
+          patterns: () => patternsOf(change),
+          tell: ({ onChange }) => onChange(change),
+        });
+      }
     },
-    open(onChange) {
+    announceProgress(progress) {
+      for (const one of progress) {
+        announce({
+          patterns: () => [progressPattern(one.taskId), progressPattern()],
+          tell: ({ onProgress }) => onProgress(one),
+        });
+      }
+    },
+    open(listener) {
       const patterns = new Set<string>();
-      const stream = { patterns, onChange };
+      const stream = { patterns, listener };
       streams.add(stream);
       return {
         async bind(pattern) {
@@ -52,6 +68,12 @@ export function createMemoryEvents(): MemoryEvents {
       streams.clear();
     },
   };
+}
+
+interface Announcement {
+  /** All patterns that it matches. */
+  patterns(): string[];
+  tell(listener: EventStreamListener): void;
 }
 
 /** The eight patterns that a change matches: looking them up costs the same however many are bound. */

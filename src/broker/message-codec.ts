@@ -1,6 +1,12 @@
 import { z } from 'zod';
-import type { Json, TaskChange, TaskError, TaskRetry } from '../domain/task.ts';
-import { ATTEMPT_OUTCOMES, TASK_PRIORITIES, TASK_STATUSES } from '../domain/task.ts';
+import type { Json, TaskChange, TaskError, TaskProgress, TaskRetry } from '../domain/task.ts';
+import {
+  ATTEMPT_OUTCOMES,
+  LARGE_FIELDS,
+  MAX_CARRIED_LENGTH,
+  TASK_PRIORITIES,
+  TASK_STATUSES,
+} from '../domain/task.ts';
 import type { TaskMessage } from './messages.ts';
 
 /** Not what this service sends: no JSON, or JSON of another shape. */
@@ -17,14 +23,33 @@ export function decodeTaskMessage(content: Buffer): TaskMessage {
   return decode(taskMessage, content);
 }
 
-/** Dates become RFC 3339 strings, `seq` a string of digits (JSON has no 64-bit integers). */
+/**
+ * Dates become RFC 3339 strings, `seq` a string of digits (JSON has no 64-bit integers). What is large stays behind: it
+ * would go to every process that listens, and few of their clients select it.
+ */
 export function encodeTaskChange({ event, task }: TaskChange): Buffer {
-  return Buffer.from(JSON.stringify({ event: { ...event, seq: String(event.seq) }, task }));
+  const text = JSON.stringify({ event: { ...event, seq: String(event.seq) }, task });
+  if (text.length <= MAX_CARRIED_LENGTH) return Buffer.from(text);
+  const omitted = LARGE_FIELDS.filter(
+    (field) => JSON.stringify(task[field]).length > MAX_CARRIED_LENGTH,
+  );
+  if (omitted.length === 0) return Buffer.from(text);
+  const nothing = Object.fromEntries(omitted.map((field) => [field, null]));
+  return encodeTaskChange({ event, task: { ...task, ...nothing, omitted } });
 }
 
 /** Fields it does not know are left out, so that a newer process may add some. @throws MalformedMessage */
 export function decodeTaskChange(content: Buffer): TaskChange {
   return decode(taskChange, content);
+}
+
+export function encodeTaskProgress(progress: TaskProgress): Buffer {
+  return Buffer.from(JSON.stringify(progress));
+}
+
+/** As `decodeTaskChange`. @throws MalformedMessage */
+export function decodeTaskProgress(content: Buffer): TaskProgress {
+  return decode(taskProgress, content);
 }
 
 function decode<T>(schema: z.ZodType<T>, content: Buffer): T {
@@ -109,5 +134,15 @@ const taskChange = z.object({
     queuedAt: date.nullable(),
     startedAt: date.nullable(),
     finishedAt: date.nullable(),
+    omitted: z.array(z.enum(LARGE_FIELDS)).optional(),
   }),
 }) satisfies z.ZodType<TaskChange>;
+
+const taskProgress = z.object({
+  taskId: z.uuid(),
+  version: count,
+  attempt: count,
+  progress: z.number().min(0).max(1),
+  message: z.string().nullable(),
+  at: date,
+}) satisfies z.ZodType<TaskProgress>;

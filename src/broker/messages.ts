@@ -11,7 +11,7 @@ export interface TaskMessage {
   storedAt?: number | undefined;
 }
 
-/** Topic exchange that carries every change of status. */
+/** Topic exchange that carries every change of status, and the progress of runs. */
 export const EVENTS_EXCHANGE = 'task.events';
 
 /** `task.<id>.<PRIORITY>.<STATUS>`: the routing key under which a change is announced. */
@@ -25,3 +25,18 @@ export function eventPattern(
 ): string {
   return `task.${match.id ?? '*'}.${match.priority ?? '*'}.${match.status ?? '*'}`;
 }
+
+/**
+ * `progress.<id>`: the routing key under which the progress of a task's runs is announced, and the binding pattern for
+ * it, or for that of all tasks. Its first word keeps it from all that is bound by `eventPattern`.
+ */
+export function progressPattern(taskId = '*'): string {
+  return `${PROGRESS}.${taskId}`;
+}
+
+/** Whether it is progress that travels under this routing key; a change if not. */
+export function isProgressKey(routingKey: string): boolean {
+  return routingKey.startsWith(`${PROGRESS}.`);
+}
+
+const PROGRESS = 'progress';

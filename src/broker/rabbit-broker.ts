@@ -97,10 +97,11 @@ export function createRabbitBroker({
       assertOpen();
       return readQueueDepth(consuming, names.taskQueue[priority]);
     },
-    publishEvents: (changes) => events.publish(changes),
-    async openEventStream(options) {
+    publishEvents: (changes) => events.publishChanges(changes),
+    publishProgress: (progress) => events.publishProgress(progress),
+    async openEventStream(listener) {
       assertOpen();
-      return openRabbitEventStream(options, { ...consuming, names, log });
+      return openRabbitEventStream(listener, { ...consuming, names, log });
     },
     close() {
       closing ??= closeAll();

@@ -26,8 +26,9 @@ export interface RabbitConnection {
 export function createRabbitConnection({
   setUp,
   outages,
+  onUnblocked,
   ...options
-}: Omit<LinkOptions, 'signal'> & {
+}: Omit<LinkOptions, 'signal' | 'onBlocked'> & {
   /** Runs on each new link before anybody gets it. */
   setUp: (link: RabbitLink) => Promise<void>;
   outages: OutageLog;
@@ -70,7 +71,15 @@ export function createRabbitConnection({
   }
 
   async function openReadyLink(): Promise<RabbitLink> {
-    const opened = await openLink({ ...options, signal: closing.signal });
+    const opened = await openLink({
+      ...options,
+      signal: closing.signal,
+      onBlocked: (reason) => outages.failed(part, reason),
+      onUnblocked() {
+        outages.works(part);
+        onUnblocked();
+      },
+    });
     settingUp = opened;
     try {
       closing.signal.throwIfAborted();

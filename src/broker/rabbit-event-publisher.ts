@@ -1,8 +1,8 @@
 import type { Channel } from 'amqplib';
 import type { Logger } from 'pino';
-import type { TaskChange } from '../domain/task.ts';
-import { encodeTaskChange } from './message-codec.ts';
-import { eventRoutingKey } from './messages.ts';
+import type { TaskChange, TaskProgress } from '../domain/task.ts';
+import { encodeTaskChange, encodeTaskProgress } from './message-codec.ts';
+import { eventRoutingKey, progressPattern } from './messages.ts';
 import type { ChannelKeeping } from './rabbit-channel.ts';
 import { keepChannel } from './rabbit-channel.ts';
 import type { RabbitNames } from './rabbit-names.ts';
@@ -14,7 +14,9 @@ const HIGH_WATER_MARK = 64;
 
 export interface EventPublisher {
   /** See `Broker.publishEvents`. */
-  publish(changes: readonly TaskChange[]): void;
+  publishChanges(changes: readonly TaskChange[]): void;
+  /** See `Broker.publishProgress`. */
+  publishProgress(progress: readonly TaskProgress[]): void;
 }
 
 export function createEventPublisher({
@@ -45,19 +47,20 @@ export function createEventPublisher({
     },
   });
 
-  function publishOne(change: TaskChange): void {
-    if (!channel || waitingBytes > MAX_WAITING_BYTES) {
+  function publish(routingKey: string, encode: () => Buffer): void {
+    try {
+      if (!channel || waitingBytes > MAX_WAITING_BYTES) drop();
+      else publishOn(channel, routingKey, encode());
+    } catch (err) {
+      // The channel closed under our hands, or the event cannot be encoded: best effort either way.
+      log.debug({ err }, 'an event was not published');
       drop();
-      return;
     }
-    const content = encodeTaskChange(change);
+  }
+
+  function publishOn(open: Channel, routingKey: string, content: Buffer): void {
     const options = { persistent: false, contentType: 'application/json' };
-    const roomLeft = channel.publish(
-      names.eventsExchange,
-      eventRoutingKey(change),
-      content,
-      options,
-    );
+    const roomLeft = open.publish(names.eventsExchange, routingKey, content, options);
     waitingBytes = roomLeft ? 0 : waitingBytes + content.length;
   }
 
@@ -76,16 +79,13 @@ export function createEventPublisher({
   }
 
   return {
-    publish(changes) {
-      for (const change of changes) {
-        try {
-          publishOne(change);
-        } catch (err) {
-          // The channel closed under our hands, or the change cannot be encoded: best effort either way.
-          log.debug({ err }, 'an event was not published');
-          drop();
-        }
-      }
+    publishChanges(changes) {
+      for (const change of changes)
+        publish(eventRoutingKey(change), () => encodeTaskChange(change));
+    },
+    publishProgress(progress) {
+      for (const one of progress)
+        publish(progressPattern(one.taskId), () => encodeTaskProgress(one));
     },
   };
 }

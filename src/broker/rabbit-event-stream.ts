@@ -1,7 +1,8 @@
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
-import type { Broker, EventStream } from './broker.ts';
-import { decodeTaskChange } from './message-codec.ts';
+import type { EventStream, EventStreamListener } from './broker.ts';
+import { decodeTaskChange, decodeTaskProgress } from './message-codec.ts';
+import { isProgressKey } from './messages.ts';
 import type { ChannelKeeping, Session } from './rabbit-channel.ts';
 import { keepChannel } from './rabbit-channel.ts';
 import type { RabbitNames } from './rabbit-names.ts';
@@ -15,7 +16,7 @@ const QUEUE_BOUNDS = {
 
 /** See `Broker.openEventStream`. */
 export async function openRabbitEventStream(
-  { onChange, onGap }: Parameters<Broker['openEventStream']>[0],
+  { onChange, onProgress, onGap }: EventStreamListener,
   { names, log, ...keeping }: ChannelKeeping & { names: RabbitNames; log: Logger },
 ): Promise<EventStream> {
   const patterns = new Set<string>();
@@ -62,10 +63,13 @@ export async function openRabbitEventStream(
       return;
     }
     tellGap();
+    const { content, fields } = message;
+    const { routingKey } = fields;
     try {
-      onChange(decodeTaskChange(message.content));
+      if (isProgressKey(routingKey)) onProgress(decodeTaskProgress(content));
+      else onChange(decodeTaskChange(content));
     } catch (err) {
-      log.warn({ err, routingKey: message.fields.routingKey }, 'an event could not be handled');
+      log.warn({ err, routingKey }, 'an event could not be handled');
     }
   }
 

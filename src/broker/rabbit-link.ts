@@ -20,6 +20,8 @@ export interface RabbitLink {
    * it is blocked: then the silence has a reason). @throws BrokerUnavailable when the time is up or the link is lost
    */
   within<T>(answer: Promise<T>): Promise<T>;
+  /** The same for a confirmation, which does not come while the link is blocked: then it throws at once. */
+  confirmed<T>(answer: Promise<T>): Promise<T>;
   /** Lets what was sent arrive and says goodbye, if that is possible in `timeoutMs`. Never throws. */
   close(timeoutMs: number): Promise<void>;
 }
@@ -32,6 +34,7 @@ export interface LinkOptions {
   answerTimeoutMs: number;
   /** Gives up while connecting. */
   signal: AbortSignal;
+  onBlocked: (reason: Error) => void;
   onUnblocked: () => void;
 }
 
@@ -42,6 +45,8 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   const model = await connectWithin(options, socket);
   const closings = new Map<Channel, Promise<void>>();
   const gone = Promise.withResolvers<void>();
+  let block = Promise.withResolvers<never>();
+  block.promise.catch(() => {});
   let blocked = false;
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;
@@ -58,10 +63,16 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
     gone.resolve();
   });
   model.on('blocked', () => {
+    // It says so when somebody publishes, and confirms nothing before the alarm is over.
     blocked = true;
+    const reason = new BrokerUnavailable(BLOCKED);
+    block.reject(reason);
+    options.onBlocked(reason);
   });
   model.on('unblocked', () => {
     blocked = false;
+    block = Promise.withResolvers();
+    block.promise.catch(() => {});
     options.onUnblocked();
   });
 
@@ -130,6 +141,7 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
     openConfirmChannel: async () => watched(await within(model.createConfirmChannel())),
     closeChannel: (channel) => within(closeChannel(channel)).catch(() => {}),
     within,
+    confirmed: (answer) => Promise.race([within(answer), block.promise]),
     close(timeoutMs) {
       closing ??= close(timeoutMs);
       return closing;
@@ -180,10 +192,10 @@ function startTimer(timeoutMs: number, onTimeUp: () => void): () => void {
   };
 }
 
+const BLOCKED = 'RabbitMQ takes no messages now (memory or disk alarm)';
+
 function silence(blocked: boolean, timeoutMs: number): BrokerUnavailable {
   return new BrokerUnavailable(
-    blocked
-      ? `RabbitMQ takes no messages now (memory or disk alarm): no confirmation in ${timeoutMs} ms`
-      : `RabbitMQ did not answer within ${timeoutMs} ms`,
+    blocked ? BLOCKED : `RabbitMQ did not answer within ${timeoutMs} ms`,
   );
 }

@@ -49,12 +49,10 @@ export function createTaskPublisher({
   async function publishWindow(messages: readonly TaskMessage[]): Promise<void> {
     if (!session) throw new BrokerUnavailable('Not connected to RabbitMQ');
     const { channel, link } = session;
-    if (link.blocked) {
-      // Waiting for the alarm to end would hold up every request; as NEW the tasks go out when it does.
-      throw new BrokerUnavailable('RabbitMQ takes no messages now (memory or disk alarm)');
-    }
     try {
-      await link.within(Promise.all(messages.map((message) => publishOne(channel, message))));
+      // Waiting for an alarm to end would hold up every request; as NEW the tasks go out when it does.
+      if (link.blocked) await link.confirmed(Promise.resolve());
+      await link.confirmed(Promise.all(messages.map((message) => publishOne(channel, message))));
     } catch (error) {
       if (error instanceof Unroutable) repairInBackground(keeping, link);
       throw error instanceof BrokerUnavailable ? error : unconfirmed(error);

@@ -12,7 +12,8 @@ export type TaskErrorCode =
   | 'TASK_NOT_RETRYABLE'
   | 'IDEMPOTENCY_CONFLICT'
   | 'SERVICE_UNAVAILABLE'
-  | 'LAGGED';
+  | 'LAGGED'
+  | 'CURSOR_EXPIRED';
 
 /** A failure that the client is told about as it is: a code for machines, a sentence for people. */
 export class AppError extends Error {
@@ -20,15 +21,18 @@ export class AppError extends Error {
   readonly code: TaskErrorCode;
   /** Only with BAD_USER_INPUT: everything that is wrong, not just the first. */
   readonly issues: readonly InputIssue[];
+  /** Only with LAGGED: where to go on; undefined when nothing had been seen. */
+  readonly cursor: string | undefined;
 
   constructor(
     code: TaskErrorCode,
     message: string,
-    options: { cause?: unknown; issues?: readonly InputIssue[] } = {},
+    options: { cause?: unknown; issues?: readonly InputIssue[]; cursor?: string | undefined } = {},
   ) {
     super(message, { cause: options.cause });
     this.code = code;
     this.issues = options.issues ?? [];
+    this.cursor = options.cursor;
   }
 }
 
@@ -47,6 +51,13 @@ export function serviceUnavailable(what: string, cause: unknown): AppError {
   return new AppError('SERVICE_UNAVAILABLE', `${what} is not reachable. Try again shortly.`, {
     cause,
   });
+}
+
+export function cursorExpired(): AppError {
+  return new AppError(
+    'CURSOR_EXPIRED',
+    'Some of what came after this cursor has been deleted. Subscribe again without `after`, and read anew what you show.',
+  );
 }
 
 /** `['input', 3, 'title']` → `input[3].title` */

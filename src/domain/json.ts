@@ -32,6 +32,11 @@ export function textProblem(text: string): string | undefined {
   return undefined;
 }
 
+/** The beginning of any text, without what PostgreSQL can't hold. */
+export function storableText(text: string, maxLength: number): string {
+  return String(text).slice(0, maxLength).replaceAll('\0', '').toWellFormed();
+}
+
 function deepProblem(value: unknown, depthLeft: number): string | undefined {
   if (value === null || typeof value === 'boolean') return undefined;
   if (typeof value === 'string') return textProblem(value);

@@ -79,7 +79,16 @@ export interface Task {
   queuedAt: Date | null;
   startedAt: Date | null;
   finishedAt: Date | null;
+  /** Which fields were too large to travel with a change: null here, whatever they are. */
+  omitted?: readonly LargeField[] | undefined;
 }
+
+/** Characters of JSON up to which they travel with a change; a larger one is read when somebody asks for it. */
+export const MAX_CARRIED_LENGTH = 64 * 1024;
+
+/** The fields that may be large. */
+export const LARGE_FIELDS = ['payload', 'result'] as const;
+export type LargeField = (typeof LARGE_FIELDS)[number];
 
 /** A change of status that happened. */
 export interface TaskEvent {
@@ -102,6 +111,19 @@ export interface TaskEvent {
 export interface TaskChange {
   event: TaskEvent;
   task: Task;
+}
+
+/** How far a run is, as its handler reports it. Not a change of status: no version, no event. */
+export interface TaskProgress {
+  taskId: string;
+  /** The version that the run's claim made. */
+  version: number;
+  attempt: number;
+  /** 0 to 1 */
+  progress: number;
+  message: string | null;
+  /** When it was stored, by the database's clock. */
+  at: Date;
 }
 
 export function isFinal(status: TaskStatus): boolean {

@@ -119,12 +119,12 @@ export function condemn(claim: Claim, error: TaskError): Transition {
   };
 }
 
-/** IN_PROGRESS → NEW. The worker is shutting down and gives the task back; its attempt is not used up. */
+/** IN_PROGRESS → NEW. The worker gives the task back, mostly because it shuts down; its attempt is not used up. */
 export function release(claim: Claim): Transition {
   return {
     ...held(claim),
     patch: { status: 'NEW', attemptDelta: -1, runAfterMs: 0 },
-    reason: 'The worker shut down and gave the task back.',
+    reason: 'The worker gave the task back.',
     outcome: 'RELEASED',
   };
 }

@@ -56,8 +56,9 @@ function rootOf(error: unknown): unknown {
     : error;
 }
 
-function extensionsOf({ code, issues }: AppError) {
-  return code === 'BAD_USER_INPUT' ? { code, issues } : { code };
+function extensionsOf({ code, issues, cursor }: AppError) {
+  if (code === 'BAD_USER_INPUT') return { code, issues };
+  return code === 'LAGGED' ? { code, cursor } : { code };
 }
 
 /** The executor complains about an argument at the argument's value, about a result at the field. */

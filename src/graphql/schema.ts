@@ -9,6 +9,9 @@ import './create-task.ts';
 import './cancel-task.ts';
 import './retry-task.ts';
 import './task-status-changed.ts';
+import './tasks-changed.ts';
+import './task-progressed.ts';
+import './task-stats-changed.ts';
 
 /** The whole schema, executable with a `GraphqlContext`. Opens nothing. */
 export function createSchema(): GraphQLSchema {

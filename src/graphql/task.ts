@@ -1,5 +1,6 @@
 import { parseTaskId } from '../domain/parse.ts';
-import { builder } from './builder.ts';
+import type { LargeField, Task } from '../domain/task.ts';
+import { builder, type GraphqlContext } from './builder.ts';
 import { attemptsOf, TaskAttemptRef } from './task-attempt.ts';
 import { TaskPriorityEnum, TaskStatusEnum } from './task-enums.ts';
 import { TaskErrorRef } from './task-error.ts';
@@ -22,15 +23,17 @@ export const TaskRef = builder.prismaObject('Task', {
     }),
     status: t.expose('status', { type: TaskStatusEnum, description: 'Where it stands.' }),
     type: t.exposeString('type', { description: 'Name of the handler that runs it.' }),
-    payload: t.expose('payload', {
+    payload: t.field({
       type: 'JSON',
       nullable: true,
       description: 'Input of the handler.',
+      resolve: largeField('payload'),
     }),
-    result: t.expose('result', {
+    result: t.field({
       type: 'JSON',
       nullable: true,
       description: 'What the handler returned; only when COMPLETED.',
+      resolve: largeField('result'),
     }),
     error: t.expose('error', {
       type: TaskErrorRef,
@@ -89,6 +92,14 @@ export const TaskRef = builder.prismaObject('Task', {
     }),
   }),
 });
+
+/** Without a promise where there is no need for one: that would cost each live event a turn. */
+function largeField(field: LargeField) {
+  return (task: Task, _args: object, { service }: GraphqlContext) => {
+    const whole = service.whole(task);
+    return whole instanceof Promise ? whole.then((task) => task[field]) : whole[field];
+  };
+}
 
 // Here and not with its type, because the two types refer to each other.
 builder.objectField(TaskEventRef, 'task', (t) =>

@@ -9,13 +9,14 @@ import { useDocumentLimits } from './document-limits.ts';
 import { createMaskError, type MaskError } from './errors.ts';
 import { graphiql } from './graphiql.ts';
 import { useLiteralIssues } from './literal-issues.ts';
+import { type ServerContext, useLiveResults } from './live-result.ts';
 import { createSchema } from './schema.ts';
 import { useSelectionLimits } from './selection-limits.ts';
 import { useVariableIssues } from './variable-issues.ts';
 
 /** GraphQL without a transport: `http/` puts it on HTTP and on WebSocket. */
 export interface GraphqlServer {
-  readonly yoga: YogaServerInstance<object, GraphqlContext>;
+  readonly yoga: YogaServerInstance<ServerContext, GraphqlContext>;
   /** For what fails outside of Yoga's pipeline. */
   readonly maskError: MaskError;
 }
@@ -30,7 +31,7 @@ export function createGraphqlServer(
   const newTask = newTaskSchema(taskTypes);
   const context = { service, feed, prisma, newTask, newTasks: batchOf(newTask) };
   const maskError = createMaskError(log);
-  const yoga = createYoga<object, GraphqlContext>({
+  const yoga = createYoga<ServerContext, GraphqlContext>({
     schema: createSchema(),
     context: () => context,
     maskedErrors: { maskError },
@@ -39,6 +40,7 @@ export function createGraphqlServer(
       useSelectionLimits(),
       useLiteralIssues(),
       useVariableIssues(),
+      useLiveResults(maskError),
       useBadRequests(),
     ],
     ...graphiql,

@@ -17,8 +17,11 @@ import { serveGraphqlSockets } from './websocket.ts';
 export interface Api {
   /** Starts to serve; resolves to the address. @throws Error with a sentence for people when the port can't be had */
   listen(options: { host: string; port: number }): Promise<string>;
-  /** Takes no more requests, answers those in flight, and cuts open streams so that clients resume elsewhere. */
-  close(options: { graceMs: number }): Promise<void>;
+  /**
+   * Takes no more requests, answers those in flight, and cuts open streams so that clients resume elsewhere.
+   * @param options.notice whether to say first that it is going, and to serve on until that has got around
+   */
+  close(options: { graceMs: number; notice: boolean }): Promise<void>;
 }
 
 export async function createApi(options: {
@@ -41,7 +44,7 @@ export async function createApi(options: {
       draining: () => false,
     },
     plugins: [
-      restApi({ tasks: service, taskTypes }),
+      restApi({ tasks: service, feed, taskTypes }),
       apiDocs({ taskTypes }),
       landingPage(),
       (app) => graphqlRoute(app, { graphql }),
@@ -51,9 +54,11 @@ export async function createApi(options: {
 
   return {
     listen: server.listen,
-    async close({ graceMs }) {
-      await sockets.close();
-      await server.close({ graceMs });
+    async close({ graceMs, notice }) {
+      if (notice) await server.leave();
+      const until = performance.now() + graceMs;
+      await sockets.close({ graceMs });
+      await server.close({ graceMs: Math.max(0, until - performance.now()) });
       await feed.close();
     },
   };

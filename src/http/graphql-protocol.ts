@@ -1,13 +1,34 @@
-import type { ExecutionArgs } from 'graphql';
-import { makeServer } from 'graphql-ws';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
+import { makeServer, type Server } from 'graphql-ws';
 import { toClient } from '../graphql/errors.ts';
+import { isLive, type LiveResult, type RenderedResult } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 
+/** Where the results of subscriptions are sent. */
+export interface Outlet {
+  /**
+   * Sends a result as the payload of a message. @returns whether there is room for more; if not, `onRoom` is called once
+   * there is
+   * @param head what comes before the payload; after it comes a closing bracket
+   */
+  push(head: Buffer, result: RenderedResult, onRoom: () => void): boolean;
+}
+
 /** The `graphql-transport-ws` protocol, free of sockets, on the pipeline that also answers HTTP. */
-export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer) {
-  type Pipeline = Pick<ReturnType<typeof yoga.getEnveloped>, 'execute' | 'subscribe'>;
+export interface GraphqlProtocol extends Pick<Server<Outlet>, 'opened'> {
+  /** Resolves when the queries and mutations that are under way have been answered. */
+  answered(): Promise<void>;
+}
+
+export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): GraphqlProtocol {
+  type Pipeline = Pick<ReturnType<typeof yoga.getEnveloped>, 'execute' | 'subscribe'> & {
+    id: string;
+    outlet: Outlet;
+  };
   // Each operation has a pipeline of its own, which the protocol does not hand through.
   const pipelines = new WeakMap<ExecutionArgs, Pipeline>();
+  const underWay = new Set<Promise<unknown>>();
 
   function pipelineOf(args: ExecutionArgs): Pipeline {
     const pipeline = pipelines.get(args);
@@ -15,8 +36,25 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer) {
     return pipeline;
   }
 
-  return makeServer({
-    async onSubscribe(_socket, _id, params) {
+  async function execute(args: ExecutionArgs): Promise<ExecutionResult> {
+    const execution = Promise.resolve(pipelineOf(args).execute(args));
+    underWay.add(execution);
+    try {
+      return await execution;
+    } finally {
+      underWay.delete(execution);
+    }
+  }
+
+  async function subscribe(args: ExecutionArgs) {
+    const { subscribe, ...target } = pipelineOf(args);
+    const result = await subscribe(args);
+    return isLive(result) ? pushResults(result, target) : refusal(result);
+  }
+
+  const server = makeServer<undefined, Outlet>({
+    async onSubscribe({ extra: outlet, subscriptions }, id, params) {
+      if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [tooMany()];
       const { schema, parse, validate, contextFactory, execute, subscribe } = yoga.getEnveloped({
         params,
       });
@@ -31,21 +69,93 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer) {
           variableValues: params.variables,
           contextValue: await contextFactory(),
         };
-        pipelines.set(args, { execute, subscribe });
+        pipelines.set(args, { execute, subscribe, id, outlet });
         return args;
       } catch (error) {
         // Thrown out of here it would cost the client its socket.
         return [maskError(error)];
       }
     },
-    execute: (args) => pipelineOf(args).execute(args),
-    subscribe: (args) => pipelineOf(args).subscribe(args),
+    execute,
+    subscribe,
     onNext(_socket, _id, _params, _args, { data, errors }) {
       if (errors === undefined) return undefined;
       return { ...(data === undefined ? {} : { data }), errors: errors.map(toClient) };
     },
     // What ends a stream arrives here wrapped once more, with the error itself as its cause.
     onError: (_socket, _id, _params, errors) =>
-      errors.map((error) => toClient(maskError(error.cause ?? error))),
+      errors.flatMap((error) =>
+        error.cause instanceof Refused
+          ? error.cause.errors.map(toClient)
+          : toClient(maskError(error.cause ?? error)),
+      ),
   });
+
+  return {
+    opened: server.opened,
+    async answered() {
+      await Promise.allSettled(underWay);
+      // What they resolve to is handed to the socket on this turn.
+      await nextTurn();
+    },
+  };
 }
+
+/** A subscription could not start. */
+class Refused extends Error {
+  override readonly name = 'Refused';
+  /** Masked already. */
+  readonly errors: readonly GraphQLError[];
+
+  constructor(errors: readonly GraphQLError[]) {
+    super('The subscription could not start.');
+    this.errors = errors;
+  }
+}
+
+/** A stream that ends with its errors: sent as a result, as the protocol would, they would have to be told from one. */
+function refusal({ errors = [] }: ExecutionResult): AsyncIterableIterator<never, undefined> {
+  return {
+    next: () => Promise.reject(new Refused(errors)),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/** Sends the results past the protocol, which would render each of them anew, and tells it only how they end. */
+function pushResults(
+  { read }: LiveResult,
+  { id, outlet }: { id: string; outlet: Outlet },
+): AsyncIterableIterator<ExecutionResult, undefined> {
+  const ended = Promise.withResolvers<{ done: true; value: undefined }>();
+  const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+  const reading = read({
+    take: (result) => outlet.push(head, result, reading.resume),
+    end: (error) => (error === undefined ? ended.resolve(DONE) : ended.reject(error)),
+  });
+  return {
+    next() {
+      reading.resume();
+      return ended.promise;
+    },
+    async return() {
+      reading.leave();
+      ended.resolve(DONE);
+      return DONE;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/** At once on one connection. */
+const MAX_OPERATIONS = 1_000;
+
+function tooMany(): GraphQLError {
+  const message = `This connection has ${MAX_OPERATIONS.toLocaleString('en-US')} subscriptions already. End some, watch many tasks by one filter, or open another connection.`;
+  return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS' } });
+}
+
+const DONE = { done: true, value: undefined } as const;

@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { toClient } from '../graphql/errors.ts';
+import type { RenderedResult, ServerContext } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
+import { createEventStreams } from '../rest/event-stream.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -16,7 +18,8 @@ export async function graphqlRoute(
   app: FastifyInstance,
   { graphql }: { graphql: GraphqlServer },
 ): Promise<void> {
-  const streams = new Set<FastifyReply>();
+  const streams = createEventStreams(app);
+  const frame = createFraming();
 
   // Yoga parses bodies itself; parsing here would mean to do it twice.
   app.removeAllContentTypeParsers();
@@ -33,19 +36,35 @@ export async function graphqlRoute(
   });
 
   app.all(GRAPHQL_PATH, async (request, reply) => {
-    const response = await graphql.yoga.handleRequest(toFetchRequest(graphql, request, reply), {});
+    const answer: ServerContext['answer'] = {};
+    const toFetch = toFetchRequest(graphql, request, reply);
+    const response = await graphql.yoga.handleRequest(toFetch, { answer });
     reply.code(response.status).headers(Object.fromEntries(response.headers));
-    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
-    if (!isStream) return reply.send(await response.text());
-    streams.add(reply);
-    reply.raw.once('close', () => streams.delete(reply));
-    return reply.send(response.body);
+    if (answer.live === undefined) return reply.send(await response.text());
+    return streams.send(reply, { read: answer.live.read, frame, last });
   });
 
-  // Cut, not completed: a client must see that it has to resume, here or at another process.
-  app.addHook('preClose', async () => {
-    for (const { raw } of streams) raw.destroy();
-  });
+  /** An error that ends the stream comes as its last result. */
+  function last(error?: Error): string {
+    if (error === undefined) return COMPLETE;
+    return nextEvent(JSON.stringify({ errors: [toClient(graphql.maskError(error))] })) + COMPLETE;
+  }
+}
+
+const COMPLETE = 'event: complete\ndata:\n\n';
+
+function nextEvent(json: string): string {
+  return `event: next\ndata: ${json}\n\n`;
+}
+
+/** A result as an event, made once for all who get it. */
+function createFraming(): (result: RenderedResult) => Buffer {
+  const frames = new WeakMap<RenderedResult, Buffer>();
+  return (result) => {
+    const frame = frames.get(result) ?? Buffer.from(nextEvent(result.json));
+    frames.set(result, frame);
+    return frame;
+  };
 }
 
 function toFetchRequest({ yoga }: GraphqlServer, request: FastifyRequest, reply: FastifyReply) {

@@ -8,6 +8,8 @@ export interface HealthProbes {
   broker(): boolean;
   /** Whether this process is on its way out and should get no new work. */
   draining(): boolean;
+  /** Somebody has asked whether this process is ready. */
+  onReadinessAsked?(): void;
 }
 
 /** How long the database may think about it. Whoever asks has waited 2 s at most when the answer is there. */
@@ -28,6 +30,7 @@ export function healthChecks(probes: HealthProbes): FastifyPluginAsync {
     app.get('/health/live', async () => ({ live: true }));
 
     app.get('/health/ready', async (_request, reply) => {
+      probes.onReadinessAsked?.();
       const { database, rabbitmq } = await check(probes);
       const draining = probes.draining();
       // Without RabbitMQ tasks are still accepted, and wait; taking every process out would end that.

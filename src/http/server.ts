@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
+import type { Server } from 'node:http';
+import { Server as NetServer, type Socket } from 'node:net';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -22,8 +24,13 @@ export interface HttpServer {
    */
   listen(options: { host: string; port: number }): Promise<string>;
   /**
-   * Not ready from now on, takes no new connections, closes idle ones, and resolves when the requests in flight have been
-   * answered, or cut after `graceMs`.
+   * Not ready from now on, and each answer ends its connection. Serves as ever until those who ask for readiness have had
+   * time to notice; then takes no new connections, and those that are open have a moment for one more request.
+   */
+  leave(): Promise<void>;
+  /**
+   * Takes no new connections, closes idle ones, and resolves when the requests in flight have been answered, or cut
+   * after `graceMs`.
    */
   close(options: { graceMs: number }): Promise<void>;
 }
@@ -35,6 +42,17 @@ const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than load balancers keep an idle connection, so that it is never us who closes one under their request. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 
+/** Who has asked for readiness this recently sends requests by it, and is told before the port is closed. */
+const ASKED_RECENTLY_MS = 30_000;
+/** Long enough for a load balancer to ask again, and for what it knows to reach all of its parts. */
+const NOTICE_MS = 5_000;
+/**
+ * For clients that keep connections. Who finds the port closed uses those up first, and so finds each of them closed with
+ * an answer, and not under a request.
+ */
+const LINGER_MS = 2_000;
+const LOOK_MS = 20;
+
 /** The HTTP side of the service: what holds for every request, the health checks, and the parts that are plugged in. */
 export function createHttpServer(options: {
   log: FastifyBaseLogger;
@@ -43,6 +61,7 @@ export function createHttpServer(options: {
 }): HttpServer {
   const { log, health, plugins } = options;
   let closing = false;
+  let readinessAskedAt = Number.NEGATIVE_INFINITY;
 
   const app = fastify({
     loggerInstance: log,
@@ -76,7 +95,15 @@ export function createHttpServer(options: {
     log.debug({ method, url, statusCode, elapsedMs: Math.round(elapsedTime) }, 'request');
   });
 
-  app.register(healthChecks({ ...health, draining: () => closing || health.draining() }));
+  app.register(
+    healthChecks({
+      ...health,
+      draining: () => closing || health.draining(),
+      onReadinessAsked() {
+        readinessAskedAt = performance.now();
+      },
+    }),
+  );
   for (const plugin of plugins) app.register(plugin);
 
   return {
@@ -87,6 +114,17 @@ export function createHttpServer(options: {
       } catch (error) {
         throw listenFailure(error, host, port);
       }
+    },
+    async leave() {
+      closing = true;
+      const isWatched = performance.now() - readinessAskedAt < ASKED_RECENTLY_MS;
+      if (isWatched) {
+        log.info(`not ready from now on; serves for another ${NOTICE_MS / 1_000} s`);
+        await sleep(NOTICE_MS);
+      }
+      await stopListening(app.server);
+      const until = performance.now() + LINGER_MS;
+      while (sockets.size > 0 && performance.now() < until) await sleep(LOOK_MS);
     },
     async close({ graceMs }) {
       closing = true;
@@ -100,6 +138,26 @@ export function createHttpServer(options: {
       }
     },
   };
+}
+
+/**
+ * Takes no more connections. The server's own `close` would close those that are idle as well.
+ *
+ * Who has connected and waits to be accepted when the port closes is reset, not refused. The loop accepts one of them in
+ * each turn, so a turn without any means that nobody waits.
+ */
+async function stopListening(server: Server): Promise<void> {
+  let accepted = true;
+  server.on('connection', () => {
+    accepted = true;
+  });
+  // Under a rush there is no such turn.
+  const until = performance.now() + LINGER_MS;
+  while (accepted && performance.now() < until) {
+    accepted = false;
+    await nextTurn();
+  }
+  NetServer.prototype.close.call(server);
 }
 
 /** All connections, those included that became WebSockets, which Node's own list does not have. */

@@ -1,21 +1,29 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { RenderedResult } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 import { createGraphqlProtocol } from './graphql-protocol.ts';
 import { GRAPHQL_PATH, MAX_REQUEST_BYTES } from './graphql-route.ts';
+import { textFrame } from './text-frame.ts';
 
 /** A client that has not answered a ping by the time of the next is gone. */
 const PING_INTERVAL_MS = 12_000;
 /** How long clients have to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 1_000;
 const GOING_AWAY = 1001;
+/** What is not sent yet of a socket's results; above it they wait where each subscriber's are counted. */
+const MAX_BUFFERED_BYTES = 64 * 1024;
 
 export interface GraphqlSockets {
-  /** Refuses new sockets and closes those that are open with 1001, which tells clients to connect again. */
-  close(): Promise<void>;
+  /**
+   * Refuses new sockets and closes those that are open with 1001, which tells clients to connect again; first lets the
+   * queries and mutations that are under way finish, for `graceMs` at most.
+   */
+  close(options: { graceMs: number }): Promise<void>;
 }
 
 /** GraphQL over WebSocket (`graphql-transport-ws`) on the same path as over HTTP. Other upgrades are refused. */
@@ -26,6 +34,7 @@ export function serveGraphqlSockets(options: {
 }): GraphqlSockets {
   const { server, graphql, log } = options;
   const protocol = createGraphqlProtocol(graphql);
+  const bytesOf = createEncoding();
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_REQUEST_BYTES,
@@ -37,10 +46,10 @@ export function serveGraphqlSockets(options: {
     const path = request.url?.split('?', 1)[0];
     if (closing) return refuse(socket, '503 Service Unavailable');
     if (path !== GRAPHQL_PATH) return refuse(socket, '404 Not Found');
-    sockets.handleUpgrade(request, socket, head, serve);
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, socket));
   }
 
-  function serve(socket: WebSocket) {
+  function serve(socket: WebSocket, raw: Duplex) {
     const stopPinging = keepAlive(socket);
     const closed = protocol.opened(
       {
@@ -56,7 +65,16 @@ export function serveGraphqlSockets(options: {
           });
         },
       },
-      undefined,
+      {
+        // Past `ws`, which would encode what is the same for all anew for each of them. It writes whole frames as well, and
+        // holds none back where nothing is compressed, so that the two may take turns.
+        push(head, result, onRoom) {
+          if (socket.readyState !== socket.OPEN) return false;
+          const isFull = raw.writableLength > MAX_BUFFERED_BYTES;
+          raw.write(textFrame(head, bytesOf(result), TAIL), isFull ? onRoom : undefined);
+          return !isFull;
+        },
+      },
     );
     // A frame that is malformed or too large. `ws` then closes the socket with the code that fits.
     socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket client broke the rules'));
@@ -68,8 +86,9 @@ export function serveGraphqlSockets(options: {
 
   server.on('upgrade', onUpgrade);
   return {
-    async close() {
+    async close({ graceMs }) {
       closing = true;
+      await Promise.race([protocol.answered(), sleep(graceMs, undefined, { ref: false })]);
       const closed = new Promise((resolve) => sockets.close(resolve));
       for (const socket of sockets.clients) socket.close(GOING_AWAY, 'Going away');
       const late = setTimeout(() => {
@@ -78,6 +97,18 @@ export function serveGraphqlSockets(options: {
       await closed;
       clearTimeout(late);
     },
+  };
+}
+
+const TAIL = Buffer.from('}');
+
+/** A result as bytes, made once for all who get it. */
+function createEncoding(): (result: RenderedResult) => Buffer {
+  const encoded = new WeakMap<RenderedResult, Buffer>();
+  return (result) => {
+    const bytes = encoded.get(result) ?? Buffer.from(result.json);
+    encoded.set(result, bytes);
+    return bytes;
   };
 }
 

@@ -46,6 +46,7 @@ const STATUS_BY_CODE = {
   IDEMPOTENCY_CONFLICT: 409,
   SERVICE_UNAVAILABLE: 503,
   LAGGED: 503,
+  CURSOR_EXPIRED: 410,
 } as const satisfies Record<TaskErrorCode, number>;
 
 /** Fastify's own refusals, in our words. */

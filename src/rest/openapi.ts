@@ -3,6 +3,8 @@ import { jsonSchema } from './json-schema.ts';
 import { newTaskJson } from './new-task-json.ts';
 import type { Paths } from './operation.ts';
 import { problemJson } from './problem.ts';
+import { taskEventJson } from './task-event-json.ts';
+import { taskEventOperations } from './task-event-operations.ts';
 import { taskJson, taskStatusJson } from './task-json.ts';
 import { taskOperations } from './task-operations.ts';
 
@@ -33,18 +35,24 @@ export function openApiDocument(options: {
       title: 'async-task-manager',
       version: '1',
       description:
-        'Hand over work, and ask what became of it. To be told live instead of asking, subscribe to ' +
-        '`taskStatusChanged` in GraphQL at `/graphql`.\n\nEvery path may end in one slash.',
+        'Hand over work, and ask what became of it or be told as it happens. GraphQL at `/graphql` can do all of it ' +
+        'too.\n\nEvery path may end in one slash.',
     },
     tags: [
       { name: 'Tasks', description: 'Work handed over to the workers.' },
+      { name: 'Events', description: 'What becomes of tasks, as it happens.' },
       ...parts.map(({ tag }) => tag),
     ],
-    paths: Object.assign(taskOperations(), ...parts.map(({ paths }) => paths)),
+    paths: Object.assign(
+      taskOperations(),
+      taskEventOperations(),
+      ...parts.map(({ paths }) => paths),
+    ),
     components: {
       schemas: Object.assign(
         {
           Task: jsonSchema(taskJson, 'output'),
+          TaskEvent: jsonSchema(taskEventJson, 'output'),
           TaskStatus: jsonSchema(taskStatusJson, 'output'),
           NewTask: jsonSchema(newTaskJson(taskTypes), 'input'),
           Problem: jsonSchema(problemJson, 'output'),

@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+import { jsonSchema } from './json-schema.ts';
 import { PROBLEM_TYPE, problem } from './problem.ts';
 
 /** One method of one path, in OpenAPI's words. */
@@ -16,6 +18,14 @@ export type Paths = Record<string, Record<string, Operation>>;
 
 export function ref(schema: string): object {
   return { $ref: `#/components/schemas/${schema}` };
+}
+
+/** The parameters of a query, from what it is parsed with. */
+export function queryParameters(shape: Record<string, z.ZodType>): object[] {
+  return Object.entries(shape).map(([name, schema]) => {
+    const { description, ...rest } = { description: '', ...jsonSchema(schema, 'output') };
+    return { name, in: 'query', description, schema: rest };
+  });
 }
 
 /** An answer in JSON. */

@@ -1,11 +1,17 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { TaskTypes } from '../domain/task-types.ts';
+import type { TaskFeed } from '../tasks/task-feed.ts';
 import type { TaskService } from '../tasks/task-service.ts';
 import { acceptJson } from './json-body.ts';
+import { addTaskEventRoutes } from './task-event-routes.ts';
 import { addTaskRoutes } from './task-routes.ts';
 
 /** The REST API under /api/v1, for curl and for those who like it simple. */
-export function restApi(options: { tasks: TaskService; taskTypes: TaskTypes }): FastifyPluginAsync {
+export function restApi(options: {
+  tasks: TaskService;
+  feed: TaskFeed;
+  taskTypes: TaskTypes;
+}): FastifyPluginAsync {
   return async (app) => {
     acceptJson(app);
     // Tasks change from one moment to the next.
@@ -13,5 +19,6 @@ export function restApi(options: { tasks: TaskService; taskTypes: TaskTypes }): 
       reply.header('cache-control', 'no-store');
     });
     addTaskRoutes(app, options);
+    addTaskEventRoutes(app, options);
   };
 }

@@ -1,7 +1,7 @@
 import { newTaskFields } from '../domain/new-task.ts';
 import { IDEMPOTENCY_KEY } from './idempotency-key.ts';
 import { jsonSchema } from './json-schema.ts';
-import { answer, type Operation, type Paths, ref, refusal } from './operation.ts';
+import { answer, type Operation, type Paths, queryParameters, ref, refusal } from './operation.ts';
 import { exampleId, taskExample } from './task-json.ts';
 import { taskListQuery } from './task-list-query.ts';
 import { TASKS_PATH } from './task-routes.ts';
@@ -17,11 +17,13 @@ export function taskOperations(): Paths {
 
 const tags = ['Tasks'];
 
-const away = refusal(503, 'The database is not reachable. Try again shortly.');
-const unknown = refusal(404, `There is no task ${exampleId}.`);
-const badId = refusal(422, 'id: must be a UUID', [{ path: ['id'], message: 'must be a UUID' }]);
+export const away = refusal(503, 'The database is not reachable. Try again shortly.');
+export const unknown = refusal(404, `There is no task ${exampleId}.`);
+export const badId = refusal(422, 'id: must be a UUID', [
+  { path: ['id'], message: 'must be a UUID' },
+]);
 
-const id = {
+export const taskIdParameter = {
   name: 'id',
   in: 'path',
   required: true,
@@ -36,10 +38,7 @@ function listTasks(): Operation {
     operationId: 'listTasks',
     summary: 'List tasks, newest first',
     tags,
-    parameters: Object.entries(taskListQuery.shape).map(([name, schema]) => {
-      const { description, ...rest } = { description: '', ...jsonSchema(schema, 'output') };
-      return { name, in: 'query', description, schema: rest };
-    }),
+    parameters: queryParameters(taskListQuery.shape),
     responses: {
       200: answer('The tasks.', { type: 'array', items: ref('Task') }, [taskExample], {
         'X-Total-Count': 'How many tasks match; exact up to 10,000, an estimate above.',
@@ -92,7 +91,7 @@ const getTask: Operation = {
   operationId: 'getTask',
   summary: 'Get a task',
   tags,
-  parameters: [id],
+  parameters: [taskIdParameter],
   responses: {
     200: answer('The task.', ref('Task'), taskExample),
     ...unknown,
@@ -106,7 +105,7 @@ const cancelTask: Operation = {
   summary: 'Cancel a task',
   description: 'Final at once; code that runs for it is told to stop.',
   tags,
-  parameters: [id],
+  parameters: [taskIdParameter],
   responses: {
     200: answer('The task, cancelled.', ref('Task'), {
       ...taskExample,
@@ -123,9 +122,9 @@ const cancelTask: Operation = {
 const getTaskStatus: Operation = {
   operationId: 'getTaskStatus',
   summary: "Get a task's status",
-  description: 'For those who poll. GraphQL subscriptions say it without being asked.',
+  description: 'For those who poll. `/events` says it without being asked.',
   tags,
-  parameters: [id],
+  parameters: [taskIdParameter],
   responses: {
     200: answer('Where the task stands.', ref('TaskStatus'), {
       id: exampleId,

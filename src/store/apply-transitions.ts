@@ -7,11 +7,13 @@ import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-ro
  * Applies each transition whose guard still holds, and writes its event, in one statement.
  *
  * @param transitions at most one per task
- * @returns what happened, in the order of the input; undefined where the guard no longer held
+ * @param options.skipLocked leaves out the rows that others hold right now, instead of waiting for them
+ * @returns what happened, in the order of the input; undefined where the guard no longer held, or the row was left out
  */
 export async function applyTransitions(
   sql: Sql,
   transitions: readonly Transition[],
+  { skipLocked = false } = {},
 ): Promise<(TaskChange | undefined)[]> {
   if (transitions.length === 0) return [];
   const wanted = transitions.map(({ taskId, guard, patch, reason, outcome }, ordinal) => ({
@@ -32,18 +34,22 @@ export async function applyTransitions(
     reason,
     outcome,
   }));
-  const rows = await sql.run<ChangeRow & { ordinal: number }>(APPLY, [JSON.stringify(wanted)]);
+  const rows = await sql.run<ChangeRow & { ordinal: number }>(skipLocked ? APPLY_TO_FREE : APPLY, [
+    JSON.stringify(wanted),
+  ]);
   const changes = new Array<TaskChange | undefined>(transitions.length).fill(undefined);
   for (const { ordinal, ...row } of rows) changes[ordinal] = toChange(row);
   return changes;
 }
 
-const APPLY: Statement = {
-  name: 'apply_transitions',
+const APPLY = statement('apply_transitions', 'for update of t');
+const APPLY_TO_FREE = statement('apply_transitions_to_free', 'for update of t skip locked');
+
+function statement(name: string, lock: string): Statement {
   // `locked` takes the rows in the order of their ids, so that two batches cannot deadlock, and sees each row as its
   // latest committed version. The guard compares the status as text: an index on status must not serve it, or a
   // planner without statistics reads the whole backlog for every batch.
-  text: `
+  const text = `
 with wanted as (
   select *
   from jsonb_to_recordset($1::jsonb) as w(
@@ -64,7 +70,7 @@ locked as (
       or (w.deadline = 'MISSED') = (t.started_at is null and t.expires_at is not null and t.expires_at <= now())
     )
   order by t.id
-  for update of t
+  ${lock}
 ),
 changed as (
   update tasks t
@@ -103,5 +109,6 @@ history as (
 select t.ordinal, ${TASK_COLUMNS}, ${EVENT_COLUMNS}
 from changed t
 join history e on e.task_id = t.id
-order by t.ordinal`,
-};
+order by t.ordinal`;
+  return { name, text };
+}

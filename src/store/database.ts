@@ -44,6 +44,9 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
   pool.on('error', (error) => {
     if (!closing) options.log.warn({ err: error }, 'lost a database connection');
   });
+  // The pool listens to idle connections only. One that is handed to whoever waits for it has no listener until that one
+  // runs, and what the server says in between would end the process as well.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
 
   async function run<Row extends object>(

@@ -1,8 +1,11 @@
-import type { TaskChange } from '../domain/task.ts';
+import type { Task, TaskChange } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
 import { filterSql } from './filter-sql.ts';
 import type { Sql, Statement } from './sql.ts';
-import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
+import { type ChangeRow, EVENT_COLUMNS, LIGHT_TASK_COLUMNS, toChange } from './task-rows.ts';
+
+/** How many changes a read brings at most. Part of the statements: their plans must count on it. */
+export const PAGE = 500;
 
 /** The latest change of a task, which tells its present state; undefined when there is no such task. */
 export async function latestChange(sql: Sql, taskId: string): Promise<TaskChange | undefined> {
@@ -10,19 +13,25 @@ export async function latestChange(sql: Sql, taskId: string): Promise<TaskChange
   return row && toChange(row);
 }
 
-/** A task's changes after `version`, in order. Each comes with the task as it is now. */
-export async function changesOf(
-  sql: Sql,
-  taskId: string,
-  version: number,
-  limit: number,
-): Promise<TaskChange[]> {
-  const rows = await sql.run<ChangeRow>(AFTER_VERSION, [taskId, version, limit]);
-  return rows.map(toChange);
+/** What happened to a task after a version. */
+export interface HistoryRequest {
+  readonly taskId: string;
+  readonly version: number;
 }
 
-/** How many changes a read brings at most. Part of the statements: their plans must count on it. */
-export const PAGE = 500;
+/** For each request the first PAGE changes, in order. Each comes with the task as it is now. */
+export async function changesOfEach(
+  sql: Sql,
+  requests: readonly HistoryRequest[],
+): Promise<TaskChange[][]> {
+  const rows = await sql.run<ChangeRow & { ordinal: number }>(AFTER_VERSION, [
+    requests.map(({ taskId }) => taskId),
+    requests.map(({ version }) => version),
+  ]);
+  const histories = requests.map((): TaskChange[] => []);
+  for (const { ordinal, ...row } of rows) histories[ordinal - 1]?.push(toChange(row));
+  return histories;
+}
 
 /** Seqs from the first to the last, both included. */
 export interface Range {
@@ -62,7 +71,7 @@ export async function matchingChangesWithin(
 select c.*
 from unnest(${firsts}, ${lasts}) as r(first, last)
 cross join lateral (
-  select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+  select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
   from task_events e
   join tasks t on t.id = e.task_id
   where e.seq between r.first and r.last and ${text}
@@ -91,37 +100,59 @@ export async function recentGaps(
   return { newest: BigInt(row?.newest ?? 0), gaps: gaps ?? [], snapshot: toSnapshot(row) };
 }
 
-/** The present version of each of these tasks that exists. */
-export async function presentVersions(
-  sql: Sql,
-  taskIds: readonly string[],
-): Promise<{ id: string; version: number }[]> {
-  return sql.run(VERSIONS, [taskIds]);
+/** The greatest seq that was ever deleted; 0 when none was. */
+export async function eventHorizon(sql: Sql): Promise<bigint> {
+  const [row] = await sql.run<{ seq: string }>(HORIZON);
+  return BigInt(row?.seq ?? 0);
+}
+
+/** What a task that is watched shows of itself. */
+export interface TaskState
+  extends Pick<Task, 'id' | 'version' | 'status' | 'attempt' | 'progress'> {
+  message: string | null;
+  /** When it was read, by the database's clock. */
+  at: Date;
+}
+
+/** The present state of each of these tasks that exists. */
+export async function presentStates(sql: Sql, taskIds: readonly string[]): Promise<TaskState[]> {
+  return sql.run(STATES, [taskIds]);
 }
 
 const LATEST: Statement = {
   name: 'latest_change',
   text: `
-select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
 from tasks t
 join task_events e on e.task_id = t.id and e.version = t.version
 where t.id = $1`,
 };
 
 const AFTER_VERSION: Statement = {
-  name: 'changes_of_task',
+  name: 'changes_of_each',
+  // Each request is read on its own, so that the key of the events serves it whatever the planner thinks of the others.
   text: `
-select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
-from task_events e
-join tasks t on t.id = e.task_id
-where e.task_id = $1 and e.version > $2
-order by e.version
-limit $3`,
+select r.ordinal::int as ordinal, c.*
+from unnest($1::uuid[], $2::int[]) with ordinality as r(task_id, version, ordinal)
+cross join lateral (
+  select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
+  from task_events e
+  join tasks t on t.id = e.task_id
+  where e.task_id = r.task_id and e.version > r.version
+  order by e.version
+  limit ${PAGE}
+) c
+order by r.ordinal, c."eventVersion"`,
 };
 
-const VERSIONS: Statement = {
-  name: 'present_versions',
-  text: 'select t.id, t.version from tasks t where t.id = any ($1::uuid[])',
+const HORIZON: Statement = { name: 'event_horizon', text: 'select seq from event_horizon' };
+
+const STATES: Statement = {
+  name: 'present_states',
+  text: `
+select t.id, t.version, t.status, t.attempt, t.progress, t.progress_message as message, now() as at
+from tasks t
+where t.id = any ($1::uuid[])`,
 };
 
 /** PostgreSQL's bigint, which node-pg leaves as text. */
@@ -137,7 +168,7 @@ function toSnapshot(row: SnapshotRow | undefined): Snapshot {
   return { over: BigInt(row?.over ?? 0), next: BigInt(row?.next ?? 0) };
 }
 
-function boundsOf(ranges: readonly Range[]): [bigint[], bigint[]] {
+export function boundsOf(ranges: readonly Range[]): [bigint[], bigint[]] {
   return [ranges.map(({ first }) => first), ranges.map(({ last }) => last)];
 }
 
@@ -154,7 +185,7 @@ const WITHIN: Statement = {
 select s.over, s.next, c.*
 from (select ${SNAPSHOT}) s
 left join (
-  select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
+  select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
   from (
     select e.*
     from unnest($1::bigint[], $2::bigint[]) as r(first, last)

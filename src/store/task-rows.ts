@@ -1,12 +1,28 @@
-import type { TaskChange } from '../domain/task.ts';
+import { type LargeField, MAX_CARRIED_LENGTH, type TaskChange } from '../domain/task.ts';
 
 /** A task's columns under the names of `Task`, read from the relation `t`. */
-export const TASK_COLUMNS = `
-    t.id, t.title, t.description, t.priority, t.status, t.type, t.payload, t.result, t.error, t.attempt,
+export const TASK_COLUMNS = taskColumns('t.payload, t.result');
+
+/** The same for those who read many tasks to pass them on: what is large is left out, and it is said which (`omitted`). */
+export const LIGHT_TASK_COLUMNS = taskColumns(`
+    case when ${isLarge('payload')} then null else t.payload end as payload,
+    case when ${isLarge('result')} then null else t.result end as result,
+    array_remove(array[case when ${isLarge('payload')} then 'payload' end, case when ${isLarge('result')} then 'result' end], null)
+      as omitted`);
+
+function isLarge(column: LargeField): string {
+  // Not by the room it takes where it is stored: it is compressed there.
+  return `octet_length(t.${column}::text) > ${MAX_CARRIED_LENGTH}`;
+}
+
+function taskColumns(large: string): string {
+  return `
+    t.id, t.title, t.description, t.priority, t.status, t.type, ${large}, t.error, t.attempt,
     t.max_attempts as "maxAttempts", t.attempt_budget as "attemptBudget", t.timeout_seconds as "timeoutSeconds",
     t.retry, t.progress, t.progress_message as "progressMessage", t.version, t.worker_id as "workerId",
     t.created_at as "createdAt", t.run_at as "runAt", t.expires_at as "expiresAt", t.queued_at as "queuedAt",
     t.started_at as "startedAt", t.finished_at as "finishedAt"`;
+}
 
 /** An event's columns, read from the relation `e`, under names that do not clash with the task's. */
 export const EVENT_COLUMNS = `
@@ -38,8 +54,10 @@ export function toChange(row: ChangeRow): TaskChange {
     at,
     reason,
     outcome,
-    ...task
+    omitted,
+    ...rest
   } = row;
+  const task = omitted === undefined || omitted.length === 0 ? rest : { ...rest, omitted };
   return {
     task,
     event: {

@@ -10,6 +10,9 @@ export interface WorkerSession {
 
 const RECONNECT_MS = 500;
 const CLOSE_TIMEOUT_MS = 1_000;
+/** A link that is dead without saying so, as after a failover, holds no lock any more. */
+const ASK_EVERY_MS = 3_000;
+const ANSWER_TIMEOUT_MS = 5_000;
 
 /**
  * Holds the worker's advisory lock on a connection of its own, and takes it again on a new one when that breaks.
@@ -31,6 +34,7 @@ export function openWorkerSession(options: {
       connectionString: url,
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
+      query_timeout: ANSWER_TIMEOUT_MS,
       application_name: 'async-task-manager worker',
     });
     client = session;
@@ -42,8 +46,12 @@ export function openWorkerSession(options: {
     try {
       await session.connect();
       await session.query('select pg_advisory_lock($1::int, $2::int)', [LOCK_SPACE, lockKey]);
+      while (client === session && !closed) {
+        await sleep(ASK_EVERY_MS, undefined, { ref: false });
+        await session.query('select 1');
+      }
     } catch (error) {
-      log.debug({ err: error }, 'could not open the worker session');
+      log.debug({ err: error }, 'the worker session does not answer');
       reconnect(session);
     }
   }

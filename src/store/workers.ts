@@ -1,4 +1,5 @@
 import type { OrphanedRun } from '../domain/retry-policy.ts';
+import type { TaskStatus } from '../domain/task.ts';
 import type { Claim } from '../domain/transitions.ts';
 import type { Sql, Statement } from './sql.ts';
 
@@ -21,21 +22,33 @@ export async function registerWorker(
 
 /**
  * One sign of life.
- * @param runs the versions under which this worker believes to hold its tasks
- * @returns `alive` is false when the worker has been declared dead; `lost` lists the tasks it no longer holds; `stray`
- *   those it holds without knowing, because the answer to its claim got lost
+ * @param known the tasks that this worker knows to hold
+ * @returns `alive` is false when the worker has been declared dead; `stray` lists the tasks that it holds without knowing,
+ *   because the answer to its claim got lost
  */
 export async function beat(
   sql: Sql,
   workerId: string,
-  runs: readonly { taskId: string; version: number }[],
-): Promise<{ alive: boolean; lost: string[]; stray: Claim[] }> {
-  const [row] = await sql.run<{ alive: boolean; lost: string[]; stray: Claim[] }>(BEAT, [
-    workerId,
-    runs.map(({ taskId }) => taskId),
-    runs.map(({ version }) => version),
-  ]);
-  return { alive: row?.alive ?? false, lost: row?.lost ?? [], stray: row?.stray ?? [] };
+  known: readonly string[],
+): Promise<{ alive: boolean; stray: Claim[] }> {
+  const [row] = await sql.run<{ alive: boolean; stray: Claim[] }>(BEAT, [workerId, known]);
+  return { alive: row?.alive ?? false, stray: row?.stray ?? [] };
+}
+
+/**
+ * Which of the tasks a worker no longer holds, under the versions by which it knows them.
+ * @returns their present status; null for a task that is gone
+ */
+export async function findLost(
+  sql: Sql,
+  runs: readonly Claim[],
+): Promise<{ taskId: string; status: TaskStatus | null }[]> {
+  return sql.run(LOST, [runs.map(({ taskId }) => taskId), runs.map(({ version }) => version)]);
+}
+
+/** All that a worker holds, by the database. */
+export async function findHeld(sql: Sql, workerId: string): Promise<Claim[]> {
+  return sql.run<Claim>(HELD, [workerId]);
 }
 
 /** The worker stops by itself and holds nothing any more. */
@@ -46,12 +59,15 @@ export async function retireWorker(sql: Sql, workerId: string): Promise<void> {
 /**
  * Declares workers dead, by compare-and-set: those silent for `silentMs` (null: none), and those silent for `cutOffMs`
  * whose database session is gone too (its advisory lock is free), as it is at once after a kill -9.
+ * @param judge the worker that does so; it declares nobody dead, itself least of all, unless it has just given a sign of
+ *   life: when a whole machine has slept, everybody looks dead to who wakes first
  */
 export async function buryDeadWorkers(
   sql: Sql,
+  judge: string,
   limits: { silentMs: number | null; cutOffMs: number },
 ): Promise<{ id: string; hostname: string; pid: number }[]> {
-  return sql.run(BURY, [limits.silentMs, limits.cutOffMs]);
+  return sql.run(BURY, [limits.silentMs, limits.cutOffMs, judge]);
 }
 
 /** The runs of workers that no longer live. */
@@ -67,6 +83,15 @@ values ($1, $2, $3)
 returning lock_key as "lockKey"`,
 };
 
+const LOST: Statement = {
+  name: 'find_lost',
+  text: `
+select r.id as "taskId", t.status
+from unnest($1::uuid[], $2::int[]) as r(id, version)
+left join tasks t on t.id = r.id
+where t.version is distinct from r.version`,
+};
+
 const BEAT: Statement = {
   name: 'worker_beat',
   text: `
@@ -75,12 +100,6 @@ with beat as (
 )
 select
   exists (select from beat) as alive,
-  array(
-    select r.id
-    from unnest($2::uuid[], $3::int[]) as r(id, version)
-    left join tasks t on t.id = r.id
-    where t.version is distinct from r.version
-  ) as lost,
   (
     select coalesce(json_agg(json_build_object('taskId', t.id, 'version', t.version)), '[]')
     from tasks t
@@ -90,6 +109,11 @@ select
       -- Longer ago than any answer is waited for.
       and t.started_at < now() - interval '10 s'
   ) as stray`,
+};
+
+const HELD: Statement = {
+  name: 'find_held',
+  text: `select id as "taskId", version from tasks where worker_id = $1 and status = 'IN_PROGRESS'`,
 };
 
 const RETIRE: Statement = {
@@ -104,6 +128,10 @@ update workers
 set stopped_at = now()
 where stopped_at is null
   and heartbeat_at < now() - $2::float8 * interval '1 ms'
+  and exists (
+    select from workers j
+    where j.id = $3 and j.stopped_at is null and j.heartbeat_at >= now() - $2::float8 * interval '1 ms'
+  )
   and (
     heartbeat_at < now() - $1::float8 * interval '1 ms'
     or case when heartbeat_at < now() - $2::float8 * interval '1 ms' then pg_try_advisory_xact_lock(${LOCK_SPACE}, lock_key::int) end

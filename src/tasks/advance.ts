@@ -10,13 +10,19 @@ import type { Sql } from '../store/sql.ts';
  * @param transitions at most one per task
  * @returns the changes in the order of the input; undefined where the guard no longer held
  */
-export type Advance = (transitions: readonly Transition[]) => Promise<(TaskChange | undefined)[]>;
+export type Advance = (
+  transitions: readonly Transition[],
+  options?: {
+    /** Leaves out, as if their guards did not hold, tasks that others are changing right now. */
+    skipLocked?: boolean;
+  },
+) => Promise<(TaskChange | undefined)[]>;
 
 /** @param options.sql must commit by itself: what a transaction does is announced by whoever commits it */
 export function createAdvance(options: { sql: Sql; broker: Broker }): Advance {
   const { sql, broker } = options;
-  return async (transitions) => {
-    const changes = await applyTransitions(sql, transitions);
+  return async (transitions, lock) => {
+    const changes = await applyTransitions(sql, transitions, lock);
     broker.publishEvents(happened(changes));
     return changes;
   };

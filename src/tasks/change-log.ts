@@ -1,13 +1,14 @@
 import type { Logger } from 'pino';
 import type { Sql } from '../store/sql.ts';
+import type { Watcher } from './audience.ts';
 import type { EventHub } from './event-hub.ts';
-import { type Follower, followChanges, type Watcher } from './follow-changes.ts';
+import { type Follower, followChanges } from './follow-changes.ts';
 import type { SeqSet } from './seq-set.ts';
 
 /** The changes of all tasks as one log, which one follower reads for all who watch. Nobody watching, nobody reads. */
 export interface ChangeLog {
   /**
-   * From now on the watcher is told of every change that becomes visible.
+   * From now on the watcher is told of every change that it selects, as it becomes visible.
    * @param position which the log is to have passed by then
    * @throws AppError SERVICE_UNAVAILABLE; BAD_USER_INPUT for a position ahead of every change
    */
@@ -55,13 +56,13 @@ export function createChangeLog(options: {
       const leave = leaveOnce();
       try {
         following ??= followChanges(options);
-        const { watchers, unseen, reach } = await following;
+        const { audience, unseen, reach } = await following;
         await reach(position);
-        watchers.add(watcher);
+        const leaveAudience = audience.add(watcher);
         return {
           unseen,
           leave() {
-            watchers.delete(watcher);
+            leaveAudience();
             leave();
           },
         };

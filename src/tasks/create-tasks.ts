@@ -17,8 +17,14 @@ export interface CreatedTask {
   replayed: boolean;
 }
 
-/** Stores tasks, all or none, in the order of the input. @throws AppError IDEMPOTENCY_CONFLICT, SERVICE_UNAVAILABLE */
-export type CreateTasks = (inputs: readonly NewTask[]) => Promise<CreatedTask[]>;
+/**
+ * Stores tasks, all or none, in the order of the input; none if the signal fires before it has begun.
+ * @throws AppError IDEMPOTENCY_CONFLICT, SERVICE_UNAVAILABLE
+ */
+export type CreateTasks = (
+  inputs: readonly NewTask[],
+  signal?: AbortSignal,
+) => Promise<CreatedTask[]>;
 
 /** Batches on their way at a time: one is committed while the next waits for its confirmations. */
 const MAX_IN_FLIGHT = 4;
@@ -42,7 +48,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     maxInFlight: MAX_IN_FLIGHT,
     isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
   });
-  return (inputs) => create(inputs.map(toRow));
+  return (inputs, signal) => create(inputs.map(toRow), signal);
 
   async function storeAndAnnounce(groups: readonly (readonly TaskRow[])[]) {
     const { created, changes } = await storeAndPublish(groups);

@@ -2,10 +2,16 @@ import { badInput } from '../domain/errors.ts';
 import type { TaskChange } from '../domain/task.ts';
 import { allAfter, MAX_SEQ, positionOf, type SeqRange, type SeqSet } from './seq-set.ts';
 
+/** What a change does to the list of tasks that match a filter. */
+export const LIST_MOVES = ['ENTERED', 'CHANGED', 'LEFT'] as const;
+export type ListMove = (typeof LIST_MOVES)[number];
+
 /** A change on its way to one subscriber. */
 export interface StreamedChange extends TaskChange {
   /** Where many tasks are watched: what this subscriber has yet to see after it, late changes included. */
   readonly unseen?: SeqSet;
+  /** Where a list of tasks is watched. */
+  readonly move?: ListMove;
 }
 
 /** From where a stream goes on: one task's after the version, that of many tasks with all that is yet unseen. */
@@ -21,13 +27,21 @@ export interface Position {
  * A change from the history or the stream of one task stands for all before it.
  */
 export function cursorOf({ event, unseen = allAfter(event.seq) }: StreamedChange): string {
-  const { taskId, version } = event;
+  return encode(unseen, event.version, event.taskId);
+}
+
+function encode(unseen: SeqSet, version: number, taskId: string): string {
   const late = unseen.slice(0, -1);
   const text =
     late.length === 0
       ? `1:${positionOf(unseen)}:${version}:${taskId}`
       : `2:${positionOf(unseen)}:${version}:${taskId}:${encodeLate(late, positionOf(unseen))}`;
   return Buffer.from(text).toString('base64url');
+}
+
+/** The cursor of somebody who has seen no change yet, and is to see these. */
+export function startCursor(unseen: SeqSet): string {
+  return encode(unseen, 0, NO_TASK);
 }
 
 /** @throws AppError BAD_USER_INPUT when `cursor` is not one of ours */
@@ -43,6 +57,7 @@ export function decodeCursor(cursor: string): Position {
   throw badInput([{ path: ['after'], message: 'is not a cursor of this service' }]);
 }
 
+const NO_TASK = '00000000-0000-0000-0000-000000000000';
 const FORMAT =
   /^[12]:(\d{1,19}):(\d{1,10}):([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})(?::([\d.]+(?:,[\d.]+)*))?$/;
 const MAX_VERSION = 2 ** 31 - 1;

@@ -1,9 +1,12 @@
-import type { Broker, EventStream } from '../broker/broker.ts';
-import { eventPattern } from '../broker/messages.ts';
-import type { TaskChange } from '../domain/task.ts';
+import type { Broker } from '../broker/broker.ts';
+import { eventPattern, progressPattern } from '../broker/messages.ts';
+import type { TaskChange, TaskProgress } from '../domain/task.ts';
+import type { TaskState } from '../store/event-queries.ts';
+import { createBindings } from './event-bindings.ts';
+import { createTopics, type Topics } from './topics.ts';
 
-/** What a subscriber of the hub wants to hear. */
-export interface Listener {
+/** Who wants to hear of the changes of a task, or of all tasks. */
+export interface ChangeListener {
   onChange(change: TaskChange): void;
   /**
    * Changes may have been missed: look into the database.
@@ -12,71 +15,42 @@ export interface Listener {
   onDoubt(version?: number): void;
 }
 
+/** Who wants to hear how far the runs of a task are. */
+export interface ProgressListener {
+  onProgress(progress: TaskProgress): void;
+  /** The task as it was found in the database. @param readAt a time before that */
+  onState(state: TaskState, readAt: number): void;
+}
+
 /**
- * The one place in a process where announced changes arrive, and from where they go to whoever watches. The process
- * hears only what is watched: it binds a task's changes when its first watcher comes and lets go with the last.
+ * The one place in a process where announcements arrive, and from where they go to whoever listens. The process hears
+ * only what is listened to.
  */
 export interface EventHub {
-  /** Once it resolves, every later change is heard. `taskId` undefined: of all tasks. Returns the way to leave. */
-  watch(taskId: string | undefined, listener: Listener): Promise<() => void>;
-  /** The tasks that are watched one by one. */
-  watchedTasks(): string[];
-  /** Tells the watchers of a task, or of all tasks when undefined, that they may have missed something. */
-  doubt(taskId: string | undefined, version?: number): void;
+  /** By the id of a task. */
+  readonly changes: Topics<ChangeListener>;
+  /** By the id of a task. */
+  readonly progress: Topics<ProgressListener>;
   close(): Promise<void>;
 }
 
-interface Topic {
-  readonly listeners: Set<Listener>;
-  readonly bound: Promise<void>;
-}
-
 export async function openEventHub(broker: Broker): Promise<EventHub> {
-  const topics = new Map<string | undefined, Topic>();
-  const stream: EventStream = await broker.openEventStream({
+  const stream = await broker.openEventStream({
     onChange(change) {
-      for (const topic of [topics.get(change.task.id), topics.get(undefined)]) {
-        for (const listener of topic?.listeners ?? []) listener.onChange(change);
-      }
+      for (const { onChange } of changes.listeners(change.task.id)) onChange(change);
+      for (const { onChange } of changes.listeners(undefined)) onChange(change);
+    },
+    onProgress(report) {
+      for (const { onProgress } of progress.listeners(report.taskId)) onProgress(report);
     },
     onGap() {
-      for (const { listeners } of topics.values()) {
-        for (const listener of listeners) listener.onDoubt();
-      }
+      for (const { onDoubt } of changes.everyone()) onDoubt();
     },
   });
-
-  function leave(taskId: string | undefined, topic: Topic, listener: Listener) {
-    if (!topic.listeners.delete(listener) || topic.listeners.size > 0) return;
-    topics.delete(taskId);
-    // A watcher that comes while this is under way binds anew, after it: the stream keeps the order of calls.
-    void stream.unbind(patternOf(taskId));
-  }
-
-  return {
-    async watch(taskId, listener) {
-      const topic = topics.get(taskId) ?? {
-        listeners: new Set(),
-        bound: stream.bind(patternOf(taskId)),
-      };
-      topics.set(taskId, topic);
-      topic.listeners.add(listener);
-      try {
-        await topic.bound;
-      } catch (error) {
-        leave(taskId, topic, listener);
-        throw error;
-      }
-      return () => leave(taskId, topic, listener);
-    },
-    watchedTasks: () => [...topics.keys()].filter((id) => id !== undefined),
-    doubt(taskId, version) {
-      for (const listener of topics.get(taskId)?.listeners ?? []) listener.onDoubt(version);
-    },
-    close: () => stream.close(),
-  };
-}
-
-function patternOf(taskId: string | undefined): string {
-  return eventPattern(taskId === undefined ? {} : { id: taskId });
+  const patternOf = (id?: string) => eventPattern(id === undefined ? {} : { id });
+  const changes = createTopics<ChangeListener>(createBindings({ stream, patternOf }));
+  const progress = createTopics<ProgressListener>(
+    createBindings({ stream, patternOf: progressPattern }),
+  );
+  return { changes, progress, close: stream.close };
 }

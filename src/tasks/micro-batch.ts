@@ -2,11 +2,11 @@
  * Gathers single calls into batches without a timer: a batch is what arrived while the previous ones were on their way,
  * so an idle service waits for nothing and a busy one pays for a round trip once per batch.
  *
- * A batch that fails with more than one item in it is done again item by item, so that no item fails for another's
- * fault; `isShared` tells failures for which that is pointless, since they would hit each item alike.
+ * A batch that fails with more than one item in it is done again in halves, down to the one that fails, so that no item
+ * fails for another's fault; `isShared` tells failures for which that is pointless, since they would hit each alike.
  *
- * @param run does a batch; resolves to one result per item, in order
- * @returns does one item as part of some batch
+ * @param options.run does a batch; resolves to one result per item, in order
+ * @returns does one item as part of some batch; not any more when its signal fires before that batch has begun
  */
 export function createMicroBatch<Item, Result>(options: {
   run: (items: readonly Item[]) => Promise<readonly Result[]>;
@@ -14,13 +14,16 @@ export function createMicroBatch<Item, Result>(options: {
   /** A batch takes no further item once it weighs this much. */
   maxWeight: number;
   maxInFlight: number;
+  /** Of two items with the same key the second waits for another batch. */
+  keyOf?: (item: Item) => unknown;
   isShared: (error: unknown) => boolean;
-}): (item: Item) => Promise<Result> {
-  const { run, weigh, maxWeight, maxInFlight, isShared } = options;
+}): (item: Item, signal?: AbortSignal) => Promise<Result> {
+  const { run, weigh, maxWeight, maxInFlight, keyOf, isShared } = options;
   let waiting: Call<Item, Result>[] = [];
   let inFlight = 0;
 
   function startBatches() {
+    dropAbandoned();
     while (waiting.length > 0 && inFlight < maxInFlight) {
       inFlight += 1;
       void finish(takeBatch()).finally(() => {
@@ -30,15 +33,32 @@ export function createMicroBatch<Item, Result>(options: {
     }
   }
 
+  function dropAbandoned() {
+    if (inFlight === maxInFlight) return;
+    waiting = withoutAbandoned(waiting);
+  }
+
+  function withoutAbandoned(calls: readonly Call<Item, Result>[]): Call<Item, Result>[] {
+    for (const { signal, reject } of calls) if (signal?.aborted) reject(signal.reason);
+    return calls.filter(({ signal }) => !signal?.aborted);
+  }
+
   function takeBatch(): Call<Item, Result>[] {
+    const batch: Call<Item, Result>[] = [];
+    const left: Call<Item, Result>[] = [];
+    const keys = new Set<unknown>();
     let weight = 0;
-    const end = waiting.findIndex(({ item }) => {
-      const full = weight >= maxWeight;
-      weight += weigh(item);
-      return full;
-    });
-    const batch = end === -1 ? waiting : waiting.slice(0, end);
-    waiting = end === -1 ? [] : waiting.slice(end);
+    for (const call of waiting) {
+      const key = keyOf?.(call.item);
+      if (weight >= maxWeight || (key !== undefined && keys.has(key))) {
+        left.push(call);
+        continue;
+      }
+      batch.push(call);
+      keys.add(key);
+      weight += weigh(call.item);
+    }
+    waiting = left;
     return batch;
   }
 
@@ -53,14 +73,21 @@ export function createMicroBatch<Item, Result>(options: {
       if (batch.length === 1 || isShared(error)) {
         for (const { reject } of batch) reject(error);
       } else {
-        for (const call of batch) await finish([call]);
+        const middle = Math.ceil(batch.length / 2);
+        await redo(batch.slice(0, middle));
+        await redo(batch.slice(middle));
       }
     }
   }
 
-  return (item) => {
+  async function redo(batch: readonly Call<Item, Result>[]): Promise<void> {
+    const left = withoutAbandoned(batch);
+    if (left.length > 0) await finish(left);
+  }
+
+  return (item, signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    waiting.push({ item, resolve, reject });
+    waiting.push({ item, signal, resolve, reject });
     // On the next turn: calls that arrive in the same one belong together.
     if (waiting.length === 1) setImmediate(startBatches);
     return promise;
@@ -69,6 +96,7 @@ export function createMicroBatch<Item, Result>(options: {
 
 interface Call<Item, Result> {
   item: Item;
+  signal: AbortSignal | undefined;
   resolve: (result: Result) => void;
   reject: (error: unknown) => void;
 }

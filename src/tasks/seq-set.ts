@@ -27,6 +27,14 @@ export function has(set: SeqSet, seq: bigint): boolean {
   return set.some(({ first, last }) => first <= seq && seq <= last);
 }
 
+export function isSame(one: SeqSet, other: SeqSet): boolean {
+  return (
+    one === other ||
+    (one.length === other.length &&
+      one.every((range, i) => range.first === other[i]?.first && range.last === other[i]?.last))
+  );
+}
+
 /** What is in both. */
 export function intersect(one: SeqSet, other: SeqSet): SeqSet {
   const common: SeqRange[] = [];

@@ -17,10 +17,13 @@ import {
 import type { Advance } from './advance.ts';
 import { changeMany } from './change-many.ts';
 import { type CreatedTask, createTaskCreator } from './create-tasks.ts';
+import { withDeadline } from './deadline.ts';
+import { createWholeTask, type WholeTask } from './whole-task.ts';
 
 /**
  * All that a client may ask about tasks, for GraphQL and REST alike. Input arrives parsed. Every method throws
- * AppError SERVICE_UNAVAILABLE when the database is away.
+ * AppError SERVICE_UNAVAILABLE when the database is away: within 10 s when it is silent, if it is about one page or one
+ * batch of tasks at most.
  */
 export interface TaskService {
   /** Stores the task and hands it to the workers. @throws AppError IDEMPOTENCY_CONFLICT */
@@ -31,6 +34,8 @@ export interface TaskService {
   find(id: string, query: TaskQuery): Promise<Task | null>;
   /** @throws AppError TASK_NOT_FOUND */
   get(id: string): Promise<Task>;
+  /** The task of a change, with what was too large to travel with it. @throws AppError TASK_NOT_FOUND when it is gone by now */
+  whole: WholeTask;
   list(filter: TaskFilter, page: PageRequest): Promise<Page>;
   /** Exact up to 10,000; an estimate above. */
   count(filter: TaskFilter): Promise<number>;
@@ -65,27 +70,19 @@ export function createTaskService(options: {
   }
 
   return {
-    get,
-    createMany: createTasks,
+    get: (id) => inTime(() => get(id)),
+    whole: createWholeTask((id) => inTime(() => get(id))),
+    createMany: (inputs) => inTime((signal) => createTasks(inputs, signal)),
     async create(input) {
-      const [created] = await createTasks([input]);
+      const [created] = await inTime((signal) => createTasks([input], signal));
       if (created === undefined) throw new Error('One input gave no task.');
       return created;
     },
-    find: (id, query) => findTaskGraph(database, id, query),
-    list: (filter, page) => listTasks(database, filter, page),
-    count: (filter) => countTasks(database, filter),
-    cancel: (id, reason) =>
-      change(cancel(id, reason ?? undefined), ({ status }) => {
-        return new AppError('TASK_NOT_CANCELLABLE', `Task ${id} is already ${status}.`);
-      }),
-    retry: (id) =>
-      change(retry(id), ({ status }) => {
-        return new AppError(
-          'TASK_NOT_RETRYABLE',
-          `Task ${id} is ${status}; only FAILED and CANCELLED tasks can be retried.`,
-        );
-      }),
+    find: (id, query) => inTime(() => findTaskGraph(database, id, query)),
+    list: (filter, page) => inTime(() => listTasks(database, filter, page)),
+    count: (filter) => inTime(() => countTasks(database, filter)),
+    cancel: (id, reason) => inTime(() => change(cancel(id, reason ?? undefined), notCancellable)),
+    retry: (id) => inTime(() => change(retry(id), notRetryable)),
     cancelMany: (filter, reason) =>
       changeMany({
         filter,
@@ -97,4 +94,22 @@ export function createTaskService(options: {
     retryMany: (filter) =>
       changeMany({ filter, from: RETRYABLE_STATUSES, transition: retry, sql: database, advance }),
   };
+}
+
+/** A little less than the 10 s that a client is promised. */
+const ANSWER_WITHIN_MS = 9_000;
+
+function inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return withDeadline(ANSWER_WITHIN_MS, work);
+}
+
+function notCancellable({ id, status }: Task): AppError {
+  return new AppError('TASK_NOT_CANCELLABLE', `Task ${id} is already ${status}.`);
+}
+
+function notRetryable({ id, status }: Task): AppError {
+  return new AppError(
+    'TASK_NOT_RETRYABLE',
+    `Task ${id} is ${status}; only FAILED and CANCELLED tasks can be retried.`,
+  );
 }

@@ -8,9 +8,10 @@ export interface UnseenSeqs {
   see(seq: bigint): void;
   /**
    * After a read: gives up the late ones that will never come.
-   * @param through up to where the read brought all that it could see
+   * @param read.through up to where the read brought all that it could see
+   * @param read.position the last seq that is known to have been visible to it
    */
-  giveUp(snapshot: Snapshot, through: bigint): void;
+  giveUp(read: { snapshot: Snapshot; through: bigint; position: bigint }): void;
 }
 
 /** No transaction lives this long: the timeouts of its statements and of its idling add up to half of it. */
@@ -29,7 +30,7 @@ export function createUnseenSeqs(options: {
 }): UnseenSeqs {
   const { now } = options;
   let { set } = options;
-  /** All that is late below `position` was so at that time. */
+  /** All that is late below `position` was so at that time, and taken by transactions before `next`. */
   let mark = { position: positionOf(set), next: options.snapshot.next, at: now() };
 
   return {
@@ -39,11 +40,11 @@ export function createUnseenSeqs(options: {
     see(seq) {
       set = withoutSeq(set, seq);
     },
-    giveUp({ over, next }, through) {
+    giveUp({ snapshot: { over, next }, through, position }) {
       if (over < mark.next && now() - mark.at < MAX_TRANSACTION_MS) return;
       if (through < mark.position) return;
       set = intersect(set, allAfter(mark.position));
-      mark = { position: positionOf(set), next, at: now() };
+      mark = { position, next, at: now() };
     },
   };
 }

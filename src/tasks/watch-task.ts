@@ -1,10 +1,12 @@
-import { badInput, taskNotFound } from '../domain/errors.ts';
+import { badInput, cursorExpired, taskNotFound } from '../domain/errors.ts';
 import { isFinal, type TaskChange } from '../domain/task.ts';
-import { changesOf, latestChange, PAGE } from '../store/event-queries.ts';
+import { latestChange, PAGE } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
-import { type ChangeQueue, createChangeQueue } from './change-queue.ts';
-import { decodeCursor } from './cursor.ts';
+import { createChangeQueue } from './change-queue.ts';
+import { decodeCursor, type StreamedChange } from './cursor.ts';
 import type { EventHub } from './event-hub.ts';
+import type { Queue } from './queue.ts';
+import type { TaskHistory } from './task-history.ts';
 
 /**
  * One task's changes in order of version, each exactly once.
@@ -13,19 +15,20 @@ import type { EventHub } from './event-hub.ts';
  * that is further ahead shows that something was missed, which is then read from the history. So a lost, doubled or
  * reordered message costs a read at most.
  *
- * @throws AppError TASK_NOT_FOUND; BAD_USER_INPUT for a cursor that is malformed or of another task
+ * @throws AppError TASK_NOT_FOUND; BAD_USER_INPUT for a cursor that is malformed or of another task, CURSOR_EXPIRED when
+ *   what came after it has been deleted
  */
 export async function watchTask(
-  { hub, sql }: { hub: EventHub; sql: Sql },
+  { hub, sql, history }: { hub: EventHub; sql: Sql; history: TaskHistory },
   taskId: string,
   after?: string | null,
-): Promise<ChangeQueue> {
+): Promise<Queue<StreamedChange>> {
   const from = after == null ? undefined : versionOf(after, taskId);
   let lastVersion = from ?? 0;
   let wantedVersion = 0;
   let reading = true;
 
-  const queue = createChangeQueue();
+  const queue = createChangeQueue(() => after ?? undefined);
 
   function deliver(change: TaskChange, isLatest: boolean) {
     lastVersion = change.event.version;
@@ -40,7 +43,9 @@ export async function watchTask(
     try {
       do {
         if (!(await queue.room(PAGE))) break;
-        const missed = await changesOf(sql, taskId, lastVersion, PAGE);
+        const missed = await history({ taskId, version: lastVersion });
+        const isWhole = missed[0] === undefined || missed[0].event.version === lastVersion + 1;
+        if (!isWhole) return queue.fail(cursorExpired());
         for (const change of missed) {
           deliver(change, change.event.version === change.task.version);
         }
@@ -54,7 +59,7 @@ export async function watchTask(
   }
 
   // Listen before reading: a change in between must not be lost.
-  const leave = await hub.watch(taskId, {
+  const leave = await hub.changes.listen(taskId, {
     onChange(change) {
       const { version } = change.event;
       if (version <= lastVersion) return;
@@ -74,7 +79,8 @@ export async function watchTask(
     if (present === undefined) throw taskNotFound(taskId);
     wantedVersion = Math.max(wantedVersion, present.event.version);
     if (from === undefined) deliver(present, true);
-    else if (from >= present.event.version && isFinal(present.event.status)) queue.end();
+    else if (from < present.event.version) await requireKept(history, taskId, from);
+    else if (isFinal(present.event.status)) queue.end();
   } catch (error) {
     leave();
     throw error;
@@ -83,6 +89,12 @@ export async function watchTask(
   if (lastVersion < wantedVersion) void catchUp();
   queue.onClose(leave);
   return queue;
+}
+
+/** @throws AppError CURSOR_EXPIRED when the change after this version has been deleted */
+async function requireKept(history: TaskHistory, taskId: string, version: number): Promise<void> {
+  const [next] = await history({ taskId, version });
+  if (next?.event.version !== version + 1) throw cursorExpired();
 }
 
 function versionOf(after: string, taskId: string): number {

@@ -1,13 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError } from '../domain/errors.ts';
+import { AppError, cursorExpired } from '../domain/errors.ts';
 import type { TaskChange } from '../domain/task.ts';
-import { matchesFilter, type TaskFilter } from '../domain/task-filter.ts';
-import { matchingChangesWithin, PAGE } from '../store/event-queries.ts';
+import { eventHorizon, matchingChangesWithin, PAGE } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
+import type { Watcher } from './audience.ts';
 import type { ChangeLog } from './change-log.ts';
-import { type ChangeQueue, createChangeQueue } from './change-queue.ts';
-import { decodeCursor, type StreamedChange } from './cursor.ts';
-import { has, intersect, positionOf, type SeqSet, upTo, without } from './seq-set.ts';
+import { createChangeQueue } from './change-queue.ts';
+import { decodeCursor, type StreamedChange, startCursor } from './cursor.ts';
+import type { Queue } from './queue.ts';
+import type { Selection } from './selection.ts';
+import { has, intersect, isSame, positionOf, type SeqSet, upTo, without } from './seq-set.ts';
 
 /** How many live changes wait for a backfill to end. The database has them too. */
 const MAX_HELD = 1_000;
@@ -17,38 +19,49 @@ const STRIDE = 50_000n;
 const RETRY_MS = 1_500;
 
 /**
- * The changes of all tasks that match, each once and in order per task, from now on or from after a cursor.
+ * The changes of all tasks that are selected, each once and in order per task, from now on or from after a cursor.
  *
  * `unseen` is what this subscriber has yet to see; its cursors carry that from one stream to the next. What the change
  * log has told already is read from the database, page by page as the reader makes room. What it tells meanwhile is
  * held back and comes next. If that grows too long it is dropped, and the backfill goes on to where the log is by then:
  * who reads is never too slow for a long backfill.
  *
- * @throws AppError SERVICE_UNAVAILABLE; BAD_USER_INPUT for a bad cursor
+ * @throws AppError SERVICE_UNAVAILABLE; BAD_USER_INPUT for a bad cursor, CURSOR_EXPIRED for one that is too old
  */
 export async function watchTasks(
   { changeLog, sql }: { changeLog: ChangeLog; sql: Sql },
-  filter: TaskFilter,
+  selection: Selection,
   after?: string | null,
-): Promise<ChangeQueue> {
+): Promise<Queue<StreamedChange>> {
   const from = after == null ? undefined : decodeCursor(after).unseen;
-  const queue = createChangeQueue();
+  if (from !== undefined) {
+    await requireKept(sql, from).catch((error: unknown) => {
+      // While the database is away nobody can tell. It is asked again with each page that is read.
+      if (!isAway(error)) throw error;
+    });
+  }
+  const queue = createChangeQueue(() => start);
+  let start = after ?? undefined;
   let isLive = false;
   let isOverrun = false;
-  let held: Required<StreamedChange>[] = [];
+  let held: LoggedChange[] = [];
 
   const membership = await changeLog.join(
     {
+      selection,
       onChange(change) {
-        if (!matches(change)) return;
         if (isLive) deliver(change);
         else if (!isOverrun) hold(change);
       },
+      isReady: () => !isLive || queue.closed || queue.fits(PAGE),
       ready: async () => !isLive || queue.room(PAGE),
     },
     from && positionOf(from),
   );
   let unseen = from ?? membership.unseen();
+  start ??= startCursor(unseen);
+  /** It has seen what the log has seen, and so it stays: it can share the log's own changes with all others. */
+  let isLevel = false;
   queue.onClose(membership.leave);
   void catchUp().catch(queue.fail);
   return queue;
@@ -73,8 +86,10 @@ export async function watchTasks(
     while (rest[0] !== undefined && (await queue.room(PAGE))) {
       const stretch = upTo(rest, rest[0].first + STRIDE);
       const changes = await read(stretch);
-      for (const change of changes.filter(matches)) {
-        queue.push({ ...change, unseen: without(before, upTo(missed, change.event.seq)) });
+      for (const change of changes) {
+        const selected = selection.select(change);
+        if (selected === undefined) continue;
+        queue.push({ ...selected, unseen: without(before, upTo(missed, change.event.seq)) });
       }
       const last = changes.length === PAGE ? changes.at(-1)?.event.seq : stretch.at(-1)?.last;
       rest = without(rest, upTo(rest, last ?? 0n));
@@ -85,29 +100,42 @@ export async function watchTasks(
   async function read(stretch: SeqSet): Promise<TaskChange[]> {
     while (!queue.closed) {
       try {
-        return await matchingChangesWithin(sql, stretch, filter);
+        const changes = await matchingChangesWithin(sql, stretch, selection.filter);
+        // Some may have been deleted before they were read.
+        await requireKept(sql, stretch);
+        return changes;
       } catch (error) {
-        if (!(error instanceof AppError)) throw error;
+        if (!isAway(error)) throw error;
         await pause(RETRY_MS, undefined, { ref: false });
       }
     }
     return [];
   }
 
-  function hold(change: Required<StreamedChange>) {
+  function hold(change: LoggedChange) {
     if (held.push(change) <= MAX_HELD) return;
     held = [];
     isOverrun = true;
   }
 
-  function deliver({ event, task, unseen: untold }: Required<StreamedChange>) {
-    if (!has(unseen, event.seq)) return;
-    unseen = intersect(unseen, untold);
-    queue.push({ event, task, unseen });
-  }
-
-  /** What was read later shows the task as it is now; the filter is about the change. */
-  function matches({ event, task }: TaskChange): boolean {
-    return matchesFilter(filter, { ...task, status: event.status });
+  function deliver(change: LoggedChange) {
+    if (!isLevel && !has(unseen, change.event.seq)) return;
+    unseen = isLevel ? change.unseen : intersect(unseen, change.unseen);
+    isLevel ||= isSame(unseen, change.unseen);
+    queue.push(isLevel ? change : { ...change, unseen });
   }
 }
+
+/**
+ * What a transaction that was rolled back has left unseen counts as if it had been there: too careful by that much.
+ * @throws AppError CURSOR_EXPIRED when some of these have been deleted
+ */
+async function requireKept(sql: Sql, [first]: SeqSet): Promise<void> {
+  if (first !== undefined && first.first <= (await eventHorizon(sql))) throw cursorExpired();
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE';
+}
+
+type LoggedChange = Parameters<Watcher['onChange']>[0];

@@ -5,7 +5,7 @@ import { claim, expire } from '../domain/transitions.ts';
 import { IDLE_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
 import type { Sql } from '../store/sql.ts';
 import { glanceAt } from '../store/task-queries.ts';
-import type { Advance } from '../tasks/advance.ts';
+import type { AdvanceOne } from '../tasks/advance-one.ts';
 
 /** A transaction that stored a row this long ago has been committed or is gone. */
 const ROW_APPEARS_WITHIN_MS = IDLE_TRANSACTION_TIMEOUT_MS + STATEMENT_TIMEOUT_MS + 500;
@@ -23,11 +23,19 @@ const LONGEST_WAIT_MS = 1_000;
  */
 export async function claimTask(
   message: TaskMessage,
-  options: { sql: Sql; advance: Advance; workerId: string; givesUp: () => boolean },
+  options: {
+    sql: Sql;
+    advance: AdvanceOne;
+    workerId: () => string | undefined;
+    givesUp: () => boolean;
+  },
 ): Promise<Task | undefined> {
   const { sql, advance, workerId, givesUp } = options;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
-    const [change] = await advance([claim(message.id, workerId)]);
+    // Each time anew: this worker may be declared dead while it waits, and must not claim under its old name.
+    const worker = workerId();
+    if (worker === undefined) throw new Error('This worker has no identity right now.');
+    const change = await advance(claim(message.id, worker));
     if (change !== undefined) return change.task;
     const { status, now } = await glanceAt(sql, message.id);
     // The message of a task whose deadline has passed must not keep a slot waiting.
@@ -40,9 +48,8 @@ export async function claimTask(
   }
 }
 
-async function isExpired(taskId: string, advance: Advance): Promise<boolean> {
-  const [change] = await advance([expire(taskId)]);
-  return change !== undefined;
+async function isExpired(taskId: string, advance: AdvanceOne): Promise<boolean> {
+  return (await advance(expire(taskId))) !== undefined;
 }
 
 /** Both times are the database's. */

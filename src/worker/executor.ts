@@ -5,10 +5,10 @@ import { afterFailure, DEFAULT_RETRY_POLICY, withTaskRetry } from '../domain/ret
 import type { Task } from '../domain/task.ts';
 import { complete, release, type Transition } from '../domain/transitions.ts';
 import type { Sql } from '../store/sql.ts';
-import type { Advance } from '../tasks/advance.ts';
+import type { AdvanceOne } from '../tasks/advance-one.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
-import { createProgressReporter } from './progress-reporter.ts';
+import type { ProgressWriter } from './progress-writer.ts';
 import { type RunResult, runHandler } from './run-handler.ts';
 import { createRun, type Run, type Runs } from './runs.ts';
 import type { Slots } from './slots.ts';
@@ -21,16 +21,18 @@ import type { Slots } from './slots.ts';
  */
 export function createExecutor(options: {
   sql: Sql;
-  advance: Advance;
+  advance: AdvanceOne;
   handlers: TaskHandlers;
   slots: Slots;
   runs: Runs;
+  progress: ProgressWriter;
   workerId: () => string | undefined;
   onDueAgain: () => void;
   random: () => number;
   log: Logger;
 }): (delivery: TaskDelivery) => Promise<void> {
-  const { sql, advance, handlers, slots, runs, workerId, onDueAgain, random, log } = options;
+  const { sql, advance, handlers, slots, runs, progress, workerId, onDueAgain, random, log } =
+    options;
 
   return async function execute(delivery) {
     const { priority } = delivery.message;
@@ -46,10 +48,8 @@ export function createExecutor(options: {
   /** The claimed task; undefined when this delivery is dealt with. */
   async function claimOrGiveBack(delivery: TaskDelivery): Promise<Task | undefined> {
     try {
-      const worker = workerId();
-      if (worker === undefined) throw new Error('This worker has no identity right now.');
       const givesUp = () => runs.shuttingDown();
-      const task = await claimTask(delivery.message, { sql, advance, workerId: worker, givesUp });
+      const task = await claimTask(delivery.message, { sql, advance, workerId, givesUp });
       if (task === undefined) delivery.ack();
       return task;
     } catch (error) {
@@ -86,7 +86,7 @@ export function createExecutor(options: {
   async function runTask(run: Run): Promise<RunResult> {
     const { task } = run;
     const runLog = log.child({ taskId: task.id, type: task.type, attempt: task.attempt });
-    const reporter = createProgressReporter({ sql, claim: run, log: runLog });
+    const reporter = progress.open(run);
     try {
       const handler = Object.hasOwn(handlers, task.type) ? handlers[task.type] : undefined;
       return await runHandler(run, handler, { progress: reporter.report, log: runLog });
@@ -113,22 +113,23 @@ export function createExecutor(options: {
 
   /**
    * Keeps trying while the database is away: the outcome is known, and must not be lost for want of a connection. A
-   * worker that has to go leaves the task to the rescuer.
+   * worker that goes does so for some time as well, and then leaves the task to others.
    */
   async function settle(transition: Transition, run: Run): Promise<void> {
-    for (;;) {
+    const { taskId } = run;
+    for (let tries = 1; ; tries += 1) {
       try {
-        const [change] = await advance([transition]);
-        if (change === undefined) logLost(run);
-        else if (change.event.status === 'NEW') onDueAgain();
+        const change = await advance(transition);
+        if (change?.event.status === 'NEW') onDueAgain();
+        if (change === undefined && tries === 1) logLost(run);
+        if (change === undefined && tries > 1) {
+          log.info({ taskId }, 'an earlier try has settled it, or the claim was lost meanwhile');
+        }
         return;
       } catch (error) {
-        const lost = run.abortReason() === 'LOST';
-        const givesUp = lost || runs.shuttingDown();
-        const what = givesUp
-          ? 'could not settle; others will run it again'
-          : 'could not settle yet';
-        log.warn({ err: error, taskId: run.taskId }, what);
+        const givesUp = runs.outOfTime();
+        const what = givesUp ? 'could not settle; others may run it again' : 'could not settle yet';
+        log.warn({ err: error, taskId }, what);
         if (givesUp) return;
         await sleep(SETTLE_RETRY_MS);
       }

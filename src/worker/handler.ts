@@ -19,7 +19,10 @@ export interface RunContext {
   readonly task: RunningTask;
   /** Fires when the task is cancelled, runs out of time, is lost to another worker, or the worker shuts down. */
   readonly signal: AbortSignal;
-  /** Tells clients how far it is. @param fraction 0 to 1 @param message what it is doing */
+  /**
+   * Tells clients how far it is. Costs nothing to call often: it is stored five times a second at most, and the last
+   * one always. @param fraction 0 to 1 @param message what it is doing, cut after 10,000 characters
+   */
   progress(fraction: number, message?: string): void;
   /** A logger that names the task. */
   readonly log: Logger;

@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Claim } from '../domain/transitions.ts';
 import type { Sql } from '../store/sql.ts';
 import { openWorkerSession, type WorkerSession } from '../store/worker-session.ts';
-import { beat, registerWorker, retireWorker } from '../store/workers.ts';
+import { beat, findHeld, findLost, registerWorker, retireWorker } from '../store/workers.ts';
 import { startLoop } from './loop.ts';
 import type { Runs } from './runs.ts';
 
@@ -16,15 +16,19 @@ export interface Liveness {
   giveUpBirth(): void;
   /** The identity under which to claim; undefined while the worker has none. */
   workerId(): string | undefined;
-  /** How long heartbeats have been getting through without a break. */
+  /** How long the database has been answering without a break; a break is also when this process was stopped. */
   steadyForMs(): number;
-  /** Beat now: finds out which runs are lost. */
-  beatNow(): void;
-  /** Ends the worker's life properly. It must hold no claims any more. */
+  /** Find out now which runs are lost. */
+  lookNow(): void;
+  /** Ends the worker's life properly, and gives back what it may still hold. */
   stop(): Promise<void>;
 }
 
 const BEAT_MS = 1_000;
+/** How often a worker looks whether it still holds what it runs, besides being told by RabbitMQ, which may be away. */
+const LOOK_MS = 250;
+/** No answer for this long is a break, whatever caused it. */
+const BREAK_MS = 2_500;
 
 /**
  * Announces the worker and keeps it alive. When the worker finds itself declared dead (it was stopped, or cut off for
@@ -34,21 +38,29 @@ export function startLiveness(options: {
   sql: Sql;
   databaseUrl: string;
   runs: Runs;
-  /** What to do with tasks that this worker holds without knowing. */
+  /** What to do with tasks that this worker holds and nothing here runs. */
   giveBack: (strays: readonly Claim[]) => Promise<void>;
   log: Logger;
 }): Liveness {
   const { sql, databaseUrl, runs, giveBack, log } = options;
   let identity: { id: string; session: WorkerSession } | undefined;
   let steadySince: number | undefined;
+  let lastBeat = Number.NEGATIVE_INFINITY;
+  let lastAnswerAt = 0;
   const birth = Promise.withResolvers<void>();
 
   async function step(): Promise<number> {
+    // Sooner rather than later, by half a look at most.
+    const isDue = performance.now() - lastBeat >= BEAT_MS - LOOK_MS / 2;
+    // By the clock on the wall, which goes on while a machine sleeps.
+    if (Date.now() - lastAnswerAt > BREAK_MS) steadySince = undefined;
     try {
       if (identity === undefined) await beBorn();
-      else await stayAlive(identity.id);
+      else if (isDue) await stayAlive(identity.id);
+      else await look();
       steadySince ??= performance.now();
-      return BEAT_MS;
+      lastAnswerAt = Date.now();
+      return LOOK_MS;
     } catch (error) {
       steadySince = undefined;
       throw error;
@@ -59,15 +71,28 @@ export function startLiveness(options: {
     const id = uuidv7();
     const { lockKey } = await registerWorker(sql, { id, hostname: hostname(), pid: process.pid });
     identity = { id, session: openWorkerSession({ url: databaseUrl, lockKey, log }) };
+    lastBeat = performance.now();
     log.info({ workerId: id }, 'worker registered');
     birth.resolve();
   }
 
+  async function look() {
+    const held = runs.all();
+    if (held.length === 0) return;
+    for (const { taskId, status } of await findLost(sql, held)) {
+      const run = held.find((one) => one.taskId === taskId);
+      run?.abort(status === 'CANCELLED' ? 'CANCELLED' : 'LOST');
+    }
+  }
+
   async function stayAlive(id: string) {
     const held = runs.all();
-    const { alive, lost, stray } = await beat(sql, id, held);
+    const beatAt = performance.now();
+    const known = held.map(({ taskId }) => taskId);
+    const { alive, stray } = await beat(sql, id, known);
+    lastBeat = beatAt;
     if (alive) {
-      for (const run of held) if (lost.includes(run.taskId)) run.abort('LOST');
+      await look();
       const strays = stray.filter(({ taskId }) => runs.get(taskId) === undefined);
       if (strays.length > 0) await giveBack(strays);
       return;
@@ -81,20 +106,25 @@ export function startLiveness(options: {
     await beBorn();
   }
 
-  const loop = startLoop({ name: 'heartbeat', step, log });
+  const loop = startLoop({ name: 'heartbeat', step, retryMs: LOOK_MS, log });
   return {
     born: birth.promise,
     giveUpBirth: () =>
       birth.reject(new Error('The worker stopped before it could announce itself.')),
     workerId: () => identity?.id,
     steadyForMs: () => (steadySince === undefined ? 0 : performance.now() - steadySince),
-    beatNow: loop.wake,
+    lookNow: loop.wake,
     async stop() {
       await loop.stop();
       if (identity === undefined) return;
-      await retireWorker(sql, identity.id).catch((error: unknown) => {
+      try {
+        // What could not be settled, or was claimed without the answer getting here.
+        const held = await findHeld(sql, identity.id);
+        if (held.length > 0) await giveBack(held);
+        await retireWorker(sql, identity.id);
+      } catch (error) {
         log.warn({ err: error }, 'could not retire; the others will notice');
-      });
+      }
       await identity.session.close();
     },
   };

@@ -15,9 +15,11 @@ export interface Loop {
 export function startLoop(options: {
   name: string;
   step: () => Promise<number>;
+  /** Until the next step after one that threw. */
+  retryMs?: number;
   log: Logger;
 }): Loop {
-  const { name, step, log } = options;
+  const { name, step, retryMs = 1_000, log } = options;
   let timer: NodeJS.Timeout | undefined;
   let woken = false;
   let stopped = false;
@@ -41,7 +43,7 @@ export function startLoop(options: {
     } catch (error) {
       if (!failing) log.warn({ err: error }, `${name}: failed, will try again`);
       failing = true;
-      return RETRY_MS;
+      return retryMs;
     }
   }
 
@@ -64,5 +66,3 @@ export function startLoop(options: {
     },
   };
 }
-
-const RETRY_MS = 1_000;

@@ -22,17 +22,19 @@ const CUT_OFF_MS = 2_500;
 export function startRescuer(options: {
   sql: Sql;
   advance: Advance;
+  workerId: () => string | undefined;
   steadyForMs: () => number;
   onRescued: () => void;
   log: Logger;
 }): Loop {
-  const { sql, advance, steadyForMs, onRescued, log } = options;
+  const { sql, advance, workerId, steadyForMs, onRescued, log } = options;
 
   async function step(): Promise<number> {
     const steadyMs = steadyForMs();
-    if (steadyMs < CUT_OFF_MS) return INTERVAL_MS;
+    const judge = workerId();
+    if (judge === undefined || steadyMs < CUT_OFF_MS) return INTERVAL_MS;
     const silentMs = steadyMs < SILENT_MS ? null : SILENT_MS;
-    for (const worker of await buryDeadWorkers(sql, { silentMs, cutOffMs: CUT_OFF_MS })) {
+    for (const worker of await buryDeadWorkers(sql, judge, { silentMs, cutOffMs: CUT_OFF_MS })) {
       log.warn({ worker }, 'declared a silent worker dead');
     }
     const orphans = await findOrphans(sql, BATCH);

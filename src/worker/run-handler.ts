@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Logger } from 'pino';
-import { toJson } from '../domain/json.ts';
+import { storableText, toJson } from '../domain/json.ts';
 import type { Json, TaskError } from '../domain/task.ts';
 import type { Failure } from '../domain/transitions.ts';
 import { DoNotRetry, type RunContext, type TaskHandler } from './handler.ts';
@@ -87,17 +87,13 @@ const MAX_MESSAGE = 10_000;
 function toTaskError(thrown: unknown, attempt: number): TaskError {
   const error = thrown instanceof Error ? thrown : new Error(describe(thrown));
   return {
-    name: storable(error.name),
-    message: storable(error.message),
-    stack: error.stack === undefined ? null : storable(error.stack),
+    name: storableText(error.name, MAX_MESSAGE),
+    message: storableText(error.message, MAX_MESSAGE),
+    stack: error.stack === undefined ? null : storableText(error.stack, MAX_MESSAGE),
     attempt,
   };
 }
 
 function describe(thrown: unknown): string {
   return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 1 });
-}
-
-function storable(text: string): string {
-  return String(text).slice(0, MAX_MESSAGE).replaceAll('\0', '').toWellFormed();
 }

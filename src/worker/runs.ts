@@ -5,7 +5,7 @@ import type { Claim } from '../domain/transitions.ts';
 export type AbortReason =
   /** A client cancelled the task: there is nothing left to settle. */
   | 'CANCELLED'
-  /** The claim is gone, because this worker was declared dead: there is nothing left to settle. */
+  /** The claim is gone, as when this worker was declared dead: there is nothing left to settle. */
   | 'LOST'
   /** It took longer than the task's `timeoutSeconds`. */
   | 'TIMED_OUT'
@@ -58,15 +58,20 @@ export interface Runs {
   /** Aborts all runs, and each that is still to come. */
   shutDown(): void;
   shuttingDown(): boolean;
+  /** It has been shutting down for so long that what is not settled yet has to be left to others. */
+  outOfTime(): boolean;
 }
+
+/** How long a worker that goes keeps trying to store how its runs went, and then to give back what it still holds. */
+const SETTLE_WITHIN_MS = 8_000;
 
 export function createRuns(): Runs {
   const runs = new Map<string, Run>();
-  let shuttingDown = false;
+  let shuttingDownSince: number | undefined;
   return {
     add(run) {
       runs.set(run.taskId, run);
-      if (shuttingDown) run.abort('SHUTDOWN');
+      if (shuttingDownSince !== undefined) run.abort('SHUTDOWN');
     },
     remove(run) {
       if (runs.get(run.taskId) === run) runs.delete(run.taskId);
@@ -74,9 +79,11 @@ export function createRuns(): Runs {
     get: (taskId) => runs.get(taskId),
     all: () => [...runs.values()],
     shutDown() {
-      shuttingDown = true;
+      shuttingDownSince ??= performance.now();
       for (const run of runs.values()) run.abort('SHUTDOWN');
     },
-    shuttingDown: () => shuttingDown,
+    shuttingDown: () => shuttingDownSince !== undefined,
+    outOfTime: () =>
+      shuttingDownSince !== undefined && performance.now() - shuttingDownSince > SETTLE_WITHIN_MS,
   };
 }

@@ -5,12 +5,14 @@ import type { TaskPriority } from '../domain/task.ts';
 import { release } from '../domain/transitions.ts';
 import type { Database } from '../store/database.ts';
 import type { Sql } from '../store/sql.ts';
-import type { Advance } from '../tasks/advance.ts';
+import { type Advance, createAdvance } from '../tasks/advance.ts';
+import { createAdvanceOne } from '../tasks/advance-one.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { createExecutor } from './executor.ts';
 import { startExpirer } from './expirer.ts';
 import type { TaskHandlers } from './handler.ts';
 import { startLiveness } from './liveness.ts';
+import { createProgressWriter } from './progress-writer.ts';
 import { startRescuer } from './rescuer.ts';
 import { createRuns } from './runs.ts';
 import { createSlots } from './slots.ts';
@@ -42,14 +44,15 @@ export async function startWorker(options: {
   const { database, vitals, databaseUrl, broker, advance, handlers, slots, random, log } = options;
   const runs = createRuns();
   const executing = new Set<Promise<void>>();
+  const upkeep = createAdvance({ sql: vitals, broker });
   const liveness = startLiveness({
     sql: vitals,
     databaseUrl,
     runs,
-    // The answer to their claim got lost: nobody runs them.
+    // The answer to their claim got lost, or their outcome could not be stored.
     giveBack: async (strays) => {
-      log.warn({ tasks: strays.length }, 'gives back tasks whose claim it never heard of');
-      await advance(strays.map(release));
+      log.warn({ tasks: strays.length }, 'gives back tasks that it holds and does not run');
+      await upkeep(strays.map(release));
       dispatcher.wake();
     },
     log,
@@ -57,7 +60,8 @@ export async function startWorker(options: {
   const dispatcher = startDispatcher({ database, broker, log });
   const rescuer = startRescuer({
     sql: vitals,
-    advance,
+    advance: upkeep,
+    workerId: liveness.workerId,
     steadyForMs: liveness.steadyForMs,
     onRescued: dispatcher.wake,
     log,
@@ -68,16 +72,18 @@ export async function startWorker(options: {
       const run = runs.get(event.taskId);
       if (run !== undefined && event.version > run.version) run.abort('CANCELLED');
     },
-    // Announcements may have been missed; the heartbeat finds out which runs are lost.
-    onGap: liveness.beatNow,
+    onProgress() {},
+    // Announcements may have been missed.
+    onGap: liveness.lookNow,
   });
   await cancellations.bind(eventPattern({ status: 'CANCELLED' }));
   const execute = createExecutor({
     sql: database,
-    advance,
+    advance: createAdvanceOne(advance),
     handlers,
     slots: createSlots(slots),
     runs,
+    progress: createProgressWriter({ sql: database, broker, log }),
     workerId: liveness.workerId,
     onDueAgain: dispatcher.wake,
     random,
@@ -104,8 +110,10 @@ export async function startWorker(options: {
       const grace = setTimeout(runs.shutDown, graceMs);
       while (executing.size > 0) await Promise.all(executing);
       clearTimeout(grace);
-      await Promise.all([dispatcher.stop(), rescuer.stop(), expirer.stop(), cancellations.close()]);
+      await Promise.all([rescuer.stop(), expirer.stop(), cancellations.close()]);
       await liveness.stop();
+      // Last, so that what was given back goes out at once.
+      await dispatcher.stop();
     },
   };
 }

@@ -3,10 +3,11 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker, TaskDelivery } from '../../src/broker/broker.ts';
 import { BrokerUnavailable } from '../../src/broker/broker.ts';
 import type { TaskMessage } from '../../src/broker/messages.ts';
-import { eventPattern } from '../../src/broker/messages.ts';
-import type { TaskChange, TaskPriority } from '../../src/domain/task.ts';
+import { eventPattern, progressPattern } from '../../src/broker/messages.ts';
+import type { TaskChange, TaskPriority, TaskProgress } from '../../src/domain/task.ts';
 import { createInbox } from '../support/inbox.ts';
 import { makeTaskChange } from '../support/task-changes.ts';
+import { makeTaskProgress } from '../support/task-progress.ts';
 
 /** Every promise of the port `src/broker/broker.ts`, held to one implementation. */
 export function describeBroker(name: string, create: () => Promise<Broker>): void {
@@ -32,9 +33,22 @@ function defineTests(create: () => Promise<Broker>): void {
 
   async function listen(broker: Broker, ...patterns: string[]) {
     const inbox = createInbox<TaskChange>();
-    const stream = await broker.openEventStream({ onChange: inbox.put, onGap: () => {} });
+    const progress = createInbox<TaskProgress>();
+    /** What it carries of either kind, in the order in which that arrived. */
+    const both = createInbox<TaskChange | TaskProgress>();
+    const stream = await broker.openEventStream({
+      onChange(change) {
+        inbox.put(change);
+        both.put(change);
+      },
+      onProgress(one) {
+        progress.put(one);
+        both.put(one);
+      },
+      onGap: () => {},
+    });
     for (const pattern of patterns) await stream.bind(pattern);
-    return { ...inbox, ...stream };
+    return { ...inbox, ...stream, progress, both };
   }
 
   async function expectDepth(broker: Broker, priority: TaskPriority, depth: number) {
@@ -253,6 +267,68 @@ function defineTests(create: () => Promise<Broker>): void {
     expect(closed.all).toHaveLength(0);
   });
 
+  test('progress reaches each stream that bound its task, as it was announced, and nobody else', async () => {
+    const broker = await openBroker();
+    const [one, other] = [makeTaskProgress(), makeTaskProgress({ message: null, progress: 1 })];
+    const ofOne = await listen(broker, progressPattern(one.taskId));
+    const ofBoth = await listen(
+      broker,
+      progressPattern(one.taskId),
+      progressPattern(other.taskId),
+      eventPattern(),
+    );
+    const ofNone = await listen(broker, eventPattern());
+    broker.publishProgress([other, one]);
+    const last = makeTaskChange();
+    broker.publishEvents([last]);
+    expect(await ofBoth.both.takeMany(3)).toEqual([other, one, last]);
+    expect(await ofNone.both.take()).toEqual(last);
+    expect(await ofOne.both.take()).toEqual(one);
+    const next = makeTaskProgress({ taskId: one.taskId, progress: 0.75 });
+    broker.publishProgress([next]);
+    expect(await ofOne.both.take()).toEqual(next);
+    expect([ofNone.progress.all, ofOne.all]).toEqual([[], []]);
+  });
+
+  test('who watches the changes of a task gets no progress of it, and the other way round', async () => {
+    const broker = await openBroker();
+    const progress = makeTaskProgress();
+    const change = makeTaskChange({ task: { id: progress.taskId } });
+    const changes = await listen(broker, eventPattern({ id: progress.taskId }));
+    const ofProgress = await listen(broker, progressPattern(progress.taskId));
+    for (let round = 0; round < 2; round += 1) {
+      broker.publishProgress([progress]);
+      broker.publishEvents([change]);
+    }
+    expect(await changes.both.takeMany(2)).toEqual([change, change]);
+    expect(await ofProgress.both.takeMany(2)).toEqual([progress, progress]);
+    expect([changes.both.all.length, ofProgress.both.all.length]).toEqual([2, 2]);
+  });
+
+  test('progress arrives in order with the changes before and after it', async () => {
+    const broker = await openBroker();
+    const id = uuidv7();
+    const stream = await listen(broker, eventPattern({ id }), progressPattern(id));
+    const announced = Array.from({ length: 200 }, (_, version) => [
+      makeTaskChange({ task: { id }, event: { version } }),
+      makeTaskProgress({ taskId: id, version }),
+    ]).flat();
+    for (const one of announced) {
+      if ('event' in one) broker.publishEvents([one]);
+      else broker.publishProgress([one]);
+    }
+    expect(await stream.both.takeMany(400)).toEqual(announced);
+  });
+
+  test('progress that was unbound no longer arrives', async () => {
+    const broker = await openBroker();
+    const [gone, kept] = [makeTaskProgress(), makeTaskProgress()];
+    const stream = await listen(broker, progressPattern(gone.taskId), progressPattern(kept.taskId));
+    await stream.unbind(progressPattern(gone.taskId));
+    broker.publishProgress([gone, kept]);
+    expect(await stream.both.take()).toEqual(kept);
+  });
+
   test('a closed broker refuses tasks, ignores events and can be closed again', async () => {
     const broker = await openBroker();
     await broker.close();
@@ -260,6 +336,7 @@ function defineTests(create: () => Promise<Broker>): void {
     await expect(broker.publishTasks([makeMessage('HIGH')])).rejects.toThrow(BrokerUnavailable);
     await expect(broker.queueDepth('HIGH')).rejects.toThrow(BrokerUnavailable);
     broker.publishEvents([makeTaskChange()]);
+    broker.publishProgress([makeTaskProgress()]);
     await broker.close();
   });
 

@@ -1,8 +1,8 @@
 import { chromium, type Page } from 'playwright-core';
 import { expect, inject, onTestFinished, test, vi } from 'vitest';
+import { cancelTask, createTask } from '../support/rest-calls.ts';
 import { startApi } from '../support/service-process.ts';
 import { createTestDatabase } from '../support/test-database.ts';
-import { cancelTask, createTask } from './rest.ts';
 
 test('GraphiQL creates a task, shows another one change live, and asks nobody else for anything', async () => {
   const { url: databaseUrl, drop } = await createTestDatabase();
@@ -33,7 +33,7 @@ test('GraphiQL creates a task, shows another one change live, and asks nobody el
 
   const path = process.env.SCREENSHOT;
   if (path) await takePicture(url, path);
-}, 60_000);
+}, 180_000);
 
 /** A page of a browser that does nothing by itself, and what that page asked others than `url` for. */
 async function openPage(url: string) {

@@ -1,10 +1,11 @@
 import { expect, test, vi } from 'vitest';
 import { TASK_PRIORITIES } from '../../src/domain/task.ts';
 import { runGraphql } from '../support/graphql-client.ts';
+import type { StoredTask } from '../support/histories.ts';
+import { breaches, type Ledger } from '../support/ledger.ts';
+import { cancelTask, createTask } from '../support/rest-calls.ts';
 import { startApi, startWorker } from '../support/service-process.ts';
-import { breaches, type Ledger, type StoredTask } from './ledger.ts';
-import { cancelTask, createTask } from './rest.ts';
-import { setStage } from './stage.ts';
+import { setStage } from '../support/stage.ts';
 
 test('300 tasks, created in every way, are completed by two workers, each exactly once', async () => {
   const { env, ledger, untilTaken } = await setStage();

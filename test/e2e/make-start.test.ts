@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { subscribeByWebSocket } from '../support/graphql-client.ts';
+import { report } from '../support/measure.ts';
+import { createTask, request } from '../support/rest-calls.ts';
 import { spawnService, startApi } from '../support/service-process.ts';
-import { report } from './measure.ts';
-import { createTask, request } from './rest.ts';
 
 const run = promisify(execFile);
 

@@ -5,10 +5,10 @@ import {
   subscribeBySse,
   subscribeByWebSocket,
 } from '../support/graphql-client.ts';
+import { median, report } from '../support/measure.ts';
+import { cancelTask, createTask } from '../support/rest-calls.ts';
 import { startApi, startWorker } from '../support/service-process.ts';
-import { median, report } from './measure.ts';
-import { cancelTask, createTask } from './rest.ts';
-import { makeFallible, setStage } from './stage.ts';
+import { setLink, setStage } from '../support/stage.ts';
 
 interface Change {
   cursor: string;
@@ -124,7 +124,7 @@ test('a change that died unannounced with its worker still reaches who watches a
 /** A worker completes a task while RabbitMQ is away for it, and is killed before it can tell anyone. */
 async function loseAnnouncement() {
   const { env, ledger } = await setStage();
-  const rabbit = await makeFallible(env.RABBITMQ_URL);
+  const rabbit = await setLink(env.RABBITMQ_URL);
   const { url } = await startApi({ env });
   const { id } = await createTask(url, { payload: { durationMs: 1_000 } });
   const ofTask = subscribeByWebSocket<Data>(url, watch({ id })).stream;
@@ -135,7 +135,7 @@ async function loseAnnouncement() {
     expect(await take(stream)).toMatchObject({ taskId: id, status: 'IN_PROGRESS' });
   }
 
-  await rabbit.goAway();
+  await rabbit.refuse();
   await vi.waitFor(async () => expect((await ledger.task(id)).status).toBe('COMPLETED'), WAIT);
   worker.kill('SIGKILL');
   return { id, ofTask, ofAll };

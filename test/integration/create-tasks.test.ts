@@ -3,9 +3,9 @@ import { type Broker, BrokerUnavailable } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import { newTaskSchema } from '../../src/domain/new-task.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { changesOf } from '../../src/store/event-queries.ts';
 import { createTaskCreator } from '../../src/tasks/create-tasks.ts';
 import { handlers } from '../../src/worker/handlers/registry.ts';
+import { historyOf } from '../support/history-of.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const parse = newTaskSchema(handlers);
@@ -19,7 +19,7 @@ describe('creating tasks', () => {
   test('tells of NEW, then of PENDING', async () => {
     const task = await app.create();
     expect(task).toMatchObject({ status: 'PENDING', version: 2 });
-    const history = await changesOf(app.database, task.id, 0, 10);
+    const history = await historyOf(app.database, task.id);
     expect(history.map(({ event }) => event.status)).toEqual(['NEW', 'PENDING']);
   });
 

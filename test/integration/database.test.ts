@@ -1,3 +1,4 @@
+import { setImmediate as afterPending } from 'node:timers/promises';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { createLogLines } from '../support/log-lines.ts';
@@ -37,6 +38,25 @@ test('a connection that the server ends while its transaction waits fails that t
   expect(await database.run({ text: 'select 1 as one' })).toEqual([{ one: 1 }]);
 });
 
+// As above. In one packet come the end of a statement, upon which its connection goes to the transaction that waits for
+// it, and the news that the server ends that connection, before the transaction has seen any of it.
+test('a connection that ends at the moment it is handed on fails who gets it, and nobody else', async () => {
+  const proxy = await startTcpProxy({ targetPort: Number(new URL(url).port) });
+  onTestFinished(proxy.close);
+  const proxied = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+  const single = open(proxied, { poolSize: 1 });
+  await single.run({ text: 'select' });
+  proxy.stall();
+  const first = single.run({ text: 'select' });
+  const second = single.transaction((tx) => tx.run({ text: 'select' }));
+  await afterPending();
+  proxy.inject(Buffer.concat([COMMAND_COMPLETE, READY, ENDED]));
+  expect(await first).toEqual([]);
+  await expect(second).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  proxy.resume();
+  expect(await single.run({ text: 'select 1 as one' })).toEqual([{ one: 1 }]);
+});
+
 test('a server that falls silent in the middle of a transaction is waited for once', {
   timeout: 30_000,
 }, async () => {
@@ -61,8 +81,20 @@ select current_setting('statement_timeout') as statement,
   expect(limits).toEqual({ statement: '7500ms', idle: '10s' });
 });
 
-function open(databaseUrl: string): Database {
-  const opened = openDatabase({ url: databaseUrl, log: createLogLines().log });
+/** Messages of PostgreSQL's protocol. */
+const COMMAND_COMPLETE = message('C', 'SELECT 0\0');
+const READY = message('Z', 'I');
+const ENDED = message('E', 'SFATAL\0C57P01\0Mterminating connection\0\0');
+
+function message(type: string, body: string): Buffer {
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeUInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, Buffer.from(body)]);
+}
+
+function open(databaseUrl: string, options: { poolSize?: number } = {}): Database {
+  const opened = openDatabase({ url: databaseUrl, log: createLogLines().log, ...options });
   onTestFinished(() => opened.close());
   return opened;
 }

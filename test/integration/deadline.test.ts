@@ -4,9 +4,10 @@ import { newTaskSchema } from '../../src/domain/new-task.ts';
 import { parseInput } from '../../src/domain/parse.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
 import * as t from '../../src/domain/transitions.ts';
-import { changesOf } from '../../src/store/event-queries.ts';
+import { createAdvanceOne } from '../../src/tasks/advance-one.ts';
 import { claimTask } from '../../src/worker/claim-task.ts';
 import type { TaskHandler } from '../../src/worker/handler.ts';
+import { historyOf } from '../support/history-of.ts';
 import { createInbox } from '../support/inbox.ts';
 import { missDeadline } from '../support/miss-deadline.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
@@ -46,7 +47,7 @@ describe('a task with a deadline', () => {
     expect(expired).toMatchObject(EXPIRED);
     expect(Number(expired.finishedAt) - Number(expired.expiresAt)).toBeGreaterThanOrEqual(0);
     expect(await app.service.get(waiting.id)).toMatchObject(EXPIRED);
-    const history = await changesOf(app.database, pending.id, 0, 10);
+    const history = await historyOf(app.database, pending.id);
     expect(history.at(-1)?.event).toMatchObject({
       reason: 'Not started by its deadline.',
       outcome: null,
@@ -56,10 +57,11 @@ describe('a task with a deadline', () => {
   test('is not claimed once it has passed, however soon the message comes', async () => {
     const task = await app.create({ ttlSeconds: 60 });
     await missDeadline(app.database, task);
-    const { database: sql, advance } = app;
+    const { database: sql } = app;
+    const advance = createAdvanceOne(app.advance);
     const claimed = await claimTask(
       { id: task.id, priority: 'MEDIUM' },
-      { sql, advance, workerId: WORKER, givesUp: () => false },
+      { sql, advance, workerId: () => WORKER, givesUp: () => false },
     );
     expect(claimed).toBeUndefined();
     expect(await app.service.get(task.id)).toMatchObject(EXPIRED);

@@ -1,7 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { TaskDelivery } from '../../src/broker/broker.ts';
 import type { Advance } from '../../src/tasks/advance.ts';
+import { createAdvanceOne } from '../../src/tasks/advance-one.ts';
 import { createExecutor } from '../../src/worker/executor.ts';
+import { createProgressWriter } from '../../src/worker/progress-writer.ts';
 import { createRuns } from '../../src/worker/runs.ts';
 import { createSlots } from '../../src/worker/slots.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
@@ -18,11 +20,12 @@ beforeEach(async () => {
 
 test('a message that is quicker than the commit of its row waits for the row', async () => {
   const task = await app.create({ payload: { durationMs: 0 } });
-  // As if the row were committed only after the first look at it, and again between a claim and the look at it.
+  // As if the row were committed only after the first look at it, and again between a claim and the look at it. Each
+  // claim is tried twice, once in a batch.
   let claims = 0;
   const execute = executor(async (transitions) => {
     claims += 1;
-    return claims <= 2 ? [undefined] : app.advance(transitions);
+    return claims <= 4 ? [undefined] : app.advance(transitions);
   });
   await execute(delivery(task.id));
   expect((await app.service.get(task.id)).status).toBe('COMPLETED');
@@ -67,10 +70,11 @@ test('a message is given back when the database cannot be asked', async () => {
 function executor(advance: Advance, slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 })) {
   return createExecutor({
     sql: app.database,
-    advance,
+    advance: createAdvanceOne(advance),
     handlers: { simulate: { description: 'a test', run: async () => 'done' } },
     slots,
     runs: createRuns(),
+    progress: createProgressWriter({ sql: app.database, broker: app.broker, log: app.logs.log }),
     workerId: () => WORKER,
     onDueAgain: () => {},
     random: () => 0,

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { serverAudits } from 'graphql-http';
 import { createClient as createSseClient } from 'graphql-sse';
-import { expect, test } from 'vitest';
-import { WebSocket } from 'ws';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
 import { AppError } from '../../src/domain/errors.ts';
-import type { TaskChange } from '../../src/domain/task.ts';
-import type { TaskFeed } from '../../src/tasks/task-feed.ts';
+import { createFakeFeed } from '../support/fake-feed.ts';
 import { startGraphqlApi } from '../support/graphql-api.ts';
 import { makeTaskChange } from '../support/task-changes.ts';
+import { startTestService } from '../support/test-service.ts';
 
 const WATCH =
   'subscription ($id: ID, $after: String) { taskStatusChanged(id: $id, after: $after) { cursor status task { id title } } }';
@@ -112,6 +112,27 @@ test('the stream is released when a WebSocket client unsubscribes, and when it i
   await released();
 });
 
+test('a WebSocket client that does not answer is cut off, and its stream released', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { feed, opened, released } = createFakeFeed();
+  const api = await startGraphqlApi({ feed });
+  const [dead, alive] = [await openSocket(api.url, { autoPong: false }), await openSocket(api.url)];
+  dead.send(JSON.stringify({ type: 'connection_init' }));
+  await once(dead, 'message');
+  dead.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: WATCH } }));
+  await opened.take();
+  vi.advanceTimersByTime(12_000);
+  await Promise.all([once(dead, 'ping'), once(alive, 'ping')]);
+  // The answer of the living one, and then one more of its messages, have arrived.
+  alive.send(JSON.stringify({ type: 'connection_init' }));
+  await once(alive, 'message');
+  vi.advanceTimersByTime(12_000);
+  await once(dead, 'close');
+  await released();
+  expect(alive.readyState).toBe(WebSocket.OPEN);
+});
+
 test('the stream is released when a client of server-sent events leaves while nothing happens', async () => {
   const { feed, push, released } = createFakeFeed();
   const { url } = await startGraphqlApi({ feed });
@@ -155,27 +176,35 @@ test('a stream that ends with an error tells its code, over both transports', as
   expect(text).toContain('event: complete');
 });
 
-test('a stream that fails for a reason nobody foresaw says nothing about it, and logs it once', async () => {
-  const { feed, fail } = createFakeFeed();
-  const api = await startGraphqlApi({ feed });
-  const answer = api.openClient().iterate({ query: WATCH }).next();
-  fail(new Error('secret'));
-  await expect(answer).rejects.toMatchObject([{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }]);
-  await expect(answer).rejects.not.toMatchObject([{ message: expect.stringContaining('secret') }]);
-  expect(api.logs.lines.all.filter(({ level }) => level === 'error')).toHaveLength(1);
-});
+test.each([
+  ['an error', new Error('secret')],
+  ['several errors at once', new AggregateError([new Error('secret'), new Error('secret')])],
+])(
+  'a stream that fails by %s nobody foresaw says nothing about it, and logs it once',
+  async (_what, error) => {
+    const { feed, fail } = createFakeFeed();
+    const api = await startGraphqlApi({ feed });
+    const answer = api.openClient().iterate({ query: WATCH }).next();
+    fail(error);
+    await expect(answer).rejects.toMatchObject([{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }]);
+    await expect(answer).rejects.not.toMatchObject([
+      { message: expect.stringContaining('secret') },
+    ]);
+    expect(api.logs.lines.all.filter(({ level }) => level === 'error')).toHaveLength(1);
+  },
+);
 
 test('a subscription that cannot start says why, and the socket stays open for the next', async () => {
   const api = await startGraphqlApi();
   const client = api.openClient();
-  const codeOf = async (query: string) => {
-    try {
-      const { value } = await client.iterate({ query }).next();
-      return value.errors[0].extensions;
-    } catch (errors) {
-      return (errors as { extensions: unknown }[])[0]?.extensions;
-    }
-  };
+  const codeOf = (query: string) =>
+    client
+      .iterate({ query })
+      .next()
+      .then(
+        (result) => result,
+        (errors: { extensions: unknown }[]) => errors[0]?.extensions,
+      );
   const nobody = '00000000-0000-7000-8000-000000000000';
   const watch = (id: string) => `subscription { taskStatusChanged(id: "${id}") { status } }`;
   expect(await codeOf(watch(nobody))).toEqual({ code: 'TASK_NOT_FOUND' });
@@ -229,7 +258,7 @@ test('a shutdown closes sockets with 1001, refuses new ones, and cuts streams wi
   push(makeTaskChange());
   const rest = await readUntil(response, 'event: next');
   const closed = once(socket, 'close');
-  await api.sockets.close();
+  await api.sockets.close({ graceMs: 60_000 });
   expect((await closed)[0]).toBe(1001);
   const late = new WebSocket(api.url.replace('http', 'ws'), 'graphql-transport-ws');
   const [error] = await once(late, 'error');
@@ -237,6 +266,31 @@ test('a shutdown closes sockets with 1001, refuses new ones, and cuts streams wi
   const cut = expect(readToEnd(rest)).rejects.toThrow();
   await api.closeHttp();
   await cut;
+});
+
+test('a shutdown lets a mutation over WebSocket finish before it closes the socket', async () => {
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const { service } = await startTestService();
+  const api = await startGraphqlApi({
+    service: {
+      ...service,
+      async cancelMany() {
+        begun.resolve();
+        await gate.promise;
+        return 7;
+      },
+    },
+  });
+  const answers = api
+    .openClient()
+    .iterate({ query: 'mutation { cancelTasks(filter: { status: [NEW] }) { count } }' });
+  const answer = answers.next();
+  await begun.promise;
+  const closed = api.sockets.close({ graceMs: 60_000 });
+  gate.resolve();
+  expect((await answer).value).toEqual({ data: { cancelTasks: { count: 7 } } });
+  await closed;
 });
 
 interface WatchedEvent {
@@ -252,59 +306,8 @@ async function collect(results: AsyncIterable<{ data?: unknown }>): Promise<Watc
   return events;
 }
 
-/** A feed whose one stream at a time the test drives. */
-function createFakeFeed() {
-  let queue: (TaskChange | Error)[] = [];
-  let wake = () => {};
-  let returned = Promise.withResolvers<void>();
-
-  function put(item: TaskChange | Error) {
-    queue.push(item);
-    wake();
-  }
-
-  async function open(): Promise<AsyncIterableIterator<TaskChange>> {
-    let done = false;
-    const changes: AsyncIterableIterator<TaskChange> = {
-      async next() {
-        while (queue.length === 0 && !done) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-        const item = queue.shift();
-        if (item === undefined || done) return { done: true, value: undefined };
-        if (!(item instanceof Error)) return { done: false, value: item };
-        done = true;
-        throw item;
-      },
-      async return() {
-        done = true;
-        queue = [];
-        wake();
-        returned.resolve();
-        return { done: true, value: undefined };
-      },
-      [Symbol.asyncIterator]: () => changes,
-    };
-    return changes;
-  }
-
-  const feed: TaskFeed = { watchTask: open, watchTasks: open, close: async () => {} };
-  return {
-    feed,
-    push: put,
-    fail: put,
-    /** Resolves when the stream was returned; then waits for the next one. */
-    async released() {
-      await returned.promise;
-      returned = Promise.withResolvers<void>();
-    },
-  };
-}
-
-async function openSocket(url: string): Promise<WebSocket> {
-  const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws');
+async function openSocket(url: string, options: ClientOptions = {}): Promise<WebSocket> {
+  const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws', options);
   socket.on('error', () => {});
   await once(socket, 'open');
   return socket;

@@ -4,11 +4,12 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { FastifyPluginAsync } from 'fastify';
 import { pino } from 'pino';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createHttpServer } from '../../src/http/server.ts';
 
 const log = pino({ level: 'silent' });
 const host = '127.0.0.1';
+const GET_LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n';
 const health = { database: async () => true, broker: () => true, draining: () => false };
 
 describe('the HTTP server', () => {
@@ -45,10 +46,48 @@ describe('the HTTP server', () => {
     await closed;
   });
 
+  test('that leaves answers on as before, not ready, and each answer ends its connection', async () => {
+    const { server, url } = await listening();
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const before = await ask(`${url}/health/ready`, agent);
+    expect([before.statusCode, before.headers.connection]).toEqual([200, 'keep-alive']);
+    before.resume();
+    const left = server.leave();
+    for (const path of ['/health/ready', '/health/live']) {
+      const answer = await ask(url + path, agent);
+      expect(answer.statusCode).toBe(path === '/health/ready' ? 503 : 200);
+      expect(answer.headers.connection).toBe('close');
+      answer.resume();
+    }
+    await left;
+    await expect(ask(`${url}/health/live`)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  test('that leaves answers once more on a connection that was kept, though its port is closed', async () => {
+    const { server, url } = await listening();
+    const socket = await open(url);
+    socket.write(GET_LIVE);
+    await once(socket, 'data');
+    const left = server.leave();
+    await vi.waitFor(() => expect(fetch(`${url}/health/live`)).rejects.toThrow());
+    const ended = text(socket);
+    socket.write(GET_LIVE);
+    expect(await ended).toMatch(/^HTTP\/1\.1 200 .*connection: close/is);
+    await left;
+  });
+
+  test('that leaves takes its time only when somebody would notice', async () => {
+    const { server } = await listening();
+    const before = performance.now();
+    await server.leave();
+    expect(performance.now() - before).toBeLessThan(900);
+  });
+
   test('closes idle connections at once', async () => {
     const { server, url } = await listening();
     const socket = await open(url);
-    socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write(GET_LIVE);
     await once(socket, 'data');
     await Promise.all([once(socket, 'close'), server.close({ graceMs: 60_000 })]);
   });

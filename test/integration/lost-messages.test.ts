@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Broker, BrokerUnavailable } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { TaskHandler } from '../../src/worker/handler.ts';
@@ -18,6 +18,9 @@ const probe: TaskHandler = {
   retry,
   run: () => new Promise((resolve) => setTimeout(resolve, RUN_MS)),
 };
+
+// What is due to be sent again is found out about in seconds; on a busy machine that adds up.
+vi.setConfig({ testTimeout: 60_000 });
 
 beforeEach(() => {
   endLoad = async () => {};

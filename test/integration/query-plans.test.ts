@@ -12,11 +12,11 @@ import {
   touchStalePending,
 } from '../../src/store/due-tasks.ts';
 import {
-  changesOf,
+  changesOfEach,
   changesWithin,
   latestChange,
   matchingChangesWithin,
-  presentVersions,
+  presentStates,
   recentGaps,
 } from '../../src/store/event-queries.ts';
 import { findByKeys } from '../../src/store/idempotency.ts';
@@ -25,7 +25,14 @@ import { storeProgress } from '../../src/store/progress.ts';
 import type { Sql } from '../../src/store/sql.ts';
 import { matchingIds } from '../../src/store/task-ids.ts';
 import { countTasks, findTask, glanceAt, listTasks } from '../../src/store/task-queries.ts';
-import { beat, buryDeadWorkers, findOrphans, retireWorker } from '../../src/store/workers.ts';
+import {
+  beat,
+  buryDeadWorkers,
+  findHeld,
+  findLost,
+  findOrphans,
+  retireWorker,
+} from '../../src/store/workers.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
@@ -43,6 +50,7 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
     applyTransitions(
       sql,
       SOME_IDS.map((id) => claim(id, ID)),
+      { skipLocked: true },
     ),
   'mark a batch as sent': (sql) => applyTransitions(sql, SOME_IDS.map(enqueue)),
   'settle one': (sql) => applyTransitions(sql, [complete(CLAIM, null)]),
@@ -61,17 +69,19 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
       limit: 500,
     }),
   'find the last that was started': (sql) => lastQueuedOfRunning(sql),
-  beat: (sql) => beat(sql, ID, [CLAIM]),
-  'bury the dead': (sql) => buryDeadWorkers(sql, { silentMs: 15_000, cutOffMs: 2_500 }),
+  beat: (sql) => beat(sql, ID, SOME_IDS),
+  findLost: (sql) => findLost(sql, [CLAIM]),
+  'bury the dead': (sql) => buryDeadWorkers(sql, ID, { silentMs: 15_000, cutOffMs: 2_500 }),
   'find orphans': (sql) => findOrphans(sql, 500),
+  'find what it holds': (sql) => findHeld(sql, ID),
   retire: (sql) => retireWorker(sql, ID),
-  'store progress': (sql) => storeProgress(sql, CLAIM, { fraction: 0.5, message: null }),
+  'store progress': (sql) => storeProgress(sql, [{ claim: CLAIM, progress: 0.5, message: null }]),
   'find by key': (sql) => findByKeys(sql, ['a key']),
   'find one': (sql) => findTask(sql, ID),
   'look at a status': (sql) => glanceAt(sql, ID),
   'read a present state': (sql) => latestChange(sql, ID),
-  'read a history': (sql) => changesOf(sql, ID, 0, 500),
-  'heal what is watched': (sql) => presentVersions(sql, SOME_IDS),
+  'read a history': (sql) => changesOfEach(sql, [{ taskId: ID, version: 0 }]),
+  'heal what is watched': (sql) => presentStates(sql, SOME_IDS),
   'follow the changes': (sql) => changesWithin(sql, [LATE, LATEST]),
   'find what is late': (sql) => recentGaps(sql),
   'read a stretch of changes': (sql) => matchingChangesWithin(sql, [LATE, STRETCH], {}),
@@ -126,6 +136,7 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
       applyTransitions(
         sql,
         SOME_IDS.map((id) => claim(id, ID)),
+        { skipLocked: true },
       ),
     );
     expect(plan).toContain('Index Scan using tasks_pkey');

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import { taskJson } from '../../src/rest/task-json.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createAdvance } from '../../src/tasks/advance.ts';
+import { createTaskFeed } from '../../src/tasks/task-feed.ts';
 import { createTaskService } from '../../src/tasks/task-service.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { restClient, startRest, TASKS } from '../support/rest-client.ts';
@@ -300,7 +301,7 @@ describe('every path', () => {
     ['PATCH', `${TASKS}/${ABSENT}/status?x=1`, 'GET, HEAD'],
     ['POST', '/health', 'GET, HEAD'],
   ] as const)('refuses another method: %s %s', async (method, url, allow) => {
-    const { request } = unreachableRest();
+    const { request } = await unreachableRest();
     const { status, headers, body } = await request({ method, url, payload: '<xml/>' });
     expect(status).toBe(405);
     expect(headers.allow).toBe(allow);
@@ -310,7 +311,7 @@ describe('every path', () => {
   test.each(['/nope', '/api/v1', '/api/v1/tasks/a/b', '/api/v1/task', '//x'])(
     'that does not exist is a 404: %s',
     async (url) => {
-      const { request } = unreachableRest();
+      const { request } = await unreachableRest();
       for (const method of ['GET', 'POST'] as const) {
         const { status, body } = await request({ method, url, payload: 'whatever' });
         expect(status).toBe(404);
@@ -320,7 +321,7 @@ describe('every path', () => {
   );
 
   test('sends headers that keep browsers from guessing, framing and caching', async () => {
-    const { get } = unreachableRest();
+    const { get } = await unreachableRest();
     expect((await get(`${TASKS}/nonsense`)).headers).toMatchObject({
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
@@ -333,12 +334,14 @@ describe('every path', () => {
 
 describe('when something is wrong on our side', () => {
   test('a database that is away is a 503, with the time to come back', async () => {
-    const { get, post, delete: remove, logs } = unreachableRest();
+    const { get, post, delete: remove, logs } = await unreachableRest();
     const answers = [
       await get(TASKS),
       await get(`${TASKS}/${ABSENT}`),
       await post({ title: 'x' }),
       await remove(`${TASKS}/${ABSENT}`),
+      await get(`${TASKS}/${ABSENT}/events`),
+      await get('/api/v1/events'),
     ];
     for (const { status, headers, body } of answers) {
       expect(status).toBe(503);
@@ -350,7 +353,7 @@ describe('when something is wrong on our side', () => {
 
   test('what nobody foresaw is a 500 that says nothing but where to look in the log', async () => {
     const secret = `password-${randomUUID()}`;
-    const { get, logs } = unreachableRest(async (app) => {
+    const { get, logs } = await unreachableRest(async (app) => {
       app.get('/broken', async () => {
         throw new Error(secret);
       });
@@ -375,11 +378,13 @@ describe('when something is wrong on our side', () => {
 });
 
 /** REST whose database refuses connections: for what is decided before the database is asked. */
-function unreachableRest(...plugins: Parameters<typeof restClient>[0]['plugins'] & object) {
+async function unreachableRest(...plugins: Parameters<typeof restClient>[0]['plugins'] & object) {
   const { log, lines } = createLogLines();
   const database = openDatabase({ url: 'postgresql://postgres@127.0.0.1:1/none', log });
   const broker = createMemoryBroker();
   const advance = createAdvance({ sql: database, broker });
   const tasks = createTaskService({ database, broker, advance });
-  return { ...restClient({ tasks, log, plugins }), logs: lines };
+  const feed = await createTaskFeed({ broker, sql: database, log });
+  onTestFinished(feed.close);
+  return { ...restClient({ tasks, feed, log, plugins }), logs: lines };
 }

@@ -87,7 +87,7 @@ describe('resuming the stream of many tasks', () => {
     await app.advance([cancel(String(quick))]);
     for (const changes of [here, there])
       expect(names([await next(changes)])).toEqual([`${quick}:2`]);
-    const reading = sql.hold();
+    const reading = sql.hold('changes_within');
     await open.commit();
     const seen = await next(here);
     expect(names([seen])).toEqual([`${slow}:2`]);

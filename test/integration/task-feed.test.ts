@@ -1,9 +1,11 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
 import { cancel, claim, complete, retry, type Transition } from '../../src/domain/transitions.ts';
 import { createAdvance } from '../../src/tasks/advance.ts';
 import { cursorOf } from '../../src/tasks/cursor.ts';
+import { createTaskFeed } from '../../src/tasks/task-feed.ts';
+import { createFallibleSql } from '../support/fallible-sql.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const WORKER = '01890000-0000-7000-8000-00000000000f';
@@ -73,6 +75,33 @@ describe('watching one task', () => {
     await next(changes);
     await unannounced(cancel(task.id));
     expect(await versions(changes)).toEqual([3]);
+  });
+
+  test('all who missed the same share a read, and nobody reads what was announced', async () => {
+    const sql = createFallibleSql(app.database);
+    const feed = await createTaskFeed({ broker: app.broker, sql, log: app.logs.log });
+    onTestFinished(feed.close);
+    const [missed, heard] = [await app.create(), await app.create()];
+    const streams = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => feed.watchTask(n % 2 === 0 ? missed.id : heard.id)),
+    );
+    await unannounced(cancel(missed.id));
+    await apply(cancel(heard.id));
+    for (const changes of streams) expect(await versions(changes)).toEqual([2, 3]);
+    expect(sql.statements.filter((name) => name === 'changes_of_each')).toHaveLength(1);
+  });
+
+  test('a payload that is too large to travel is left out, and had when it is asked for', async () => {
+    const { id } = await app.create();
+    const payload = { text: 'x'.repeat(70_000) };
+    const text = 'update tasks set payload = $2 where id = $1';
+    await app.database.run({ text }, [id, payload]);
+    const { task } = await next(await app.feed.watchTask(id));
+    expect(task).toMatchObject({ payload: null, omitted: ['payload'] });
+    expect(await app.service.whole(task)).toEqual(await app.service.get(id));
+    await app.database.run({ text }, [id, { text: 'x'.repeat(60_000) }]);
+    const { task: carried } = await next(await app.feed.watchTask(id));
+    expect(carried).toEqual(await app.service.get(id));
   });
 
   test('a doubled announcement is delivered once', async () => {

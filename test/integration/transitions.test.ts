@@ -7,7 +7,7 @@ import {
 } from '../../src/domain/task.ts';
 import * as t from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
-import { changesOf } from '../../src/store/event-queries.ts';
+import { historyOf } from '../support/history-of.ts';
 import { missDeadline } from '../support/miss-deadline.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 import { TRANSITIONS } from '../support/transition-table.ts';
@@ -50,7 +50,7 @@ describe('a change', () => {
   test('raises the version by one and leaves one event that says what happened', async () => {
     const task = await taskIn('IN_PROGRESS');
     await apply(t.complete(claimOf(task), { sum: 42 }));
-    const history = await changesOf(app.database, task.id, 0, 100);
+    const history = await historyOf(app.database, task.id);
     expect(history.map(({ event }) => [event.version, event.previousStatus, event.status])).toEqual(
       [
         [1, null, 'NEW'],

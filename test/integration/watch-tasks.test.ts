@@ -90,9 +90,11 @@ describe('watching many tasks', () => {
     expect(await lateAfter(cancel(other))).toBe(1);
     expect(await lateAfter(retry(other))).toBe(1);
     await open.rollBack();
-    // Transactions of other tests count as well, until they end.
+    // It shows when the log is next read unasked. Transactions of other tests count as well, until they end.
     await expect
-      .poll(async () => [await lateAfter(cancel(other)), await lateAfter(retry(other))])
+      .poll(async () => [await lateAfter(cancel(other)), await lateAfter(retry(other))], {
+        timeout: 15_000,
+      })
       .toEqual([0, 0]);
     expect(await lateAfter(cancel(undone))).toBe(0);
   });
@@ -137,6 +139,25 @@ from generate_series(2, 2601) n`,
     expect(outOfOrder(seen, 1)).toEqual([]);
     expect(seen).toHaveLength(2_600);
     expect(Math.max(...seen.map(countLate))).toBeLessThanOrEqual(2_000);
+  });
+
+  test('gives what commits late even if it was written while the log was being read', async () => {
+    const { feed, sql } = await openFeed();
+    const [slow] = await createTasks(1);
+    const changes = await feed.watchTasks({});
+    const [quick] = await createTasks(1);
+    await takeUntil(changes, quick);
+    const reads = () => sql.statements.filter((name) => name === 'changes_within').length;
+    const before = reads();
+    const answer = sql.holdAnswers();
+    await expect.poll(reads, { timeout: 5_000 }).toBe(before + 1);
+    const open = await applyOpenly(app, [cancel(slow)]);
+    await app.advance([cancel(quick)]);
+    await takeUntil(changes, quick);
+    answer.end();
+    await expect.poll(reads, { timeout: 10_000 }).toBeGreaterThan(before + 2);
+    await open.commit();
+    expect((await next(changes)).event.taskId).toBe(slow);
   });
 
   test('makes up for a lost announcement even when no other follows', async () => {
@@ -187,6 +208,18 @@ from generate_series(2, 2601) n`,
     expect((await next(changes)).task).toMatchObject({ status: 'COMPLETED', result: 'done' });
   });
 
+  test('reads nothing for announcements that tell all, but for a look now and then', async () => {
+    const { feed, sql } = await openFeed();
+    const streams = await Promise.all(Array.from({ length: 30 }, () => feed.watchTasks({})));
+    const start = { reads: sql.statements.length, at: performance.now() };
+    const [last, ...ids] = await createTasks(41);
+    const reading = streams.map((changes) => takeUntil(cancellations(changes), last));
+    for (const id of [...ids, last]) await app.advance([cancel(id)]);
+    for (const seen of await Promise.all(reading)) expect(seen).toHaveLength(40);
+    const looks = Math.ceil((performance.now() - start.at) / 1_500);
+    expect(sql.statements.length - start.reads).toBeLessThanOrEqual(looks);
+  });
+
   test('costs the same reads for many watchers as for one, and none for nobody', async () => {
     const { feed, sql } = await openFeed();
     const [last, ...ids] = await createTasks(41);
@@ -217,6 +250,11 @@ async function* unhurried(changes: AsyncIterableIterator<StreamedChange>) {
     await setImmediate();
     yield change;
   }
+}
+
+/** Only what says that a task was cancelled. */
+async function* cancellations(changes: AsyncIterableIterator<StreamedChange>) {
+  for await (const change of changes) if (change.event.status === 'CANCELLED') yield change;
 }
 
 /** Long enough for the feeds to look into the database unasked: another one has by then. */

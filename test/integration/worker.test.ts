@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Task } from '../../src/domain/task.ts';
-import { changesOf } from '../../src/store/event-queries.ts';
+import { eventPattern, progressPattern } from '../../src/broker/messages.ts';
+import type { Task, TaskProgress } from '../../src/domain/task.ts';
 import { DoNotRetry, type RunContext, type TaskHandler } from '../../src/worker/handler.ts';
+import { historyOf } from '../support/history-of.ts';
 import { createInbox } from '../support/inbox.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
@@ -50,7 +51,7 @@ describe('a worker', () => {
     });
     const task = await create({ retry: { baseSeconds: 30, capSeconds: 10 } });
     await expect.poll(() => app.service.get(task.id)).toMatchObject({ status: 'NEW', attempt: 1 });
-    const failed = (await changesOf(app.database, task.id, 0, 10)).at(-1);
+    const failed = (await historyOf(app.database, task.id)).at(-1);
     expect(Number(failed?.task.runAt) - Number(failed?.event.at)).toBeGreaterThan(9_000);
   });
 
@@ -94,7 +95,7 @@ describe('a worker', () => {
       'TimedOut',
       'Took longer than 1 s.',
     ]);
-    const history = await changesOf(app.database, task.id, 0, 10);
+    const history = await historyOf(app.database, task.id);
     expect(history.at(-1)?.event.outcome).toBe('TIMED_OUT');
   });
 
@@ -154,6 +155,30 @@ describe('a worker', () => {
     finish.resolve();
     const seen = await finished(task);
     expect([seen.progress, seen.progressMessage]).toEqual([1, 'half way']);
+  });
+
+  test('announces the last progress of a run before the change that ends it', async () => {
+    const begin = Promise.withResolvers<void>();
+    await start(async ({ progress }) => {
+      await begin.promise;
+      progress(0.25, 'a quarter');
+      await sleep(0);
+      for (const percent of [50, 75, 99]) progress(percent / 100, `${percent} %`);
+    });
+    const task = await create();
+    const heard = createInbox<string | TaskProgress>();
+    const stream = await app.broker.openEventStream({
+      onChange: ({ event }) => heard.put(event.status),
+      onProgress: heard.put,
+      onGap: () => {},
+    });
+    await stream.bind(progressPattern(task.id));
+    await stream.bind(eventPattern({ id: task.id, status: 'COMPLETED' }));
+    begin.resolve();
+    await finished(task);
+    const last = { taskId: task.id, attempt: 1, progress: 0.99, message: '99 %' };
+    await expect.poll(() => heard.all.at(-1)).toBe('COMPLETED');
+    expect(heard.all.at(-2)).toMatchObject(last);
   });
 
   test('runs no more tasks of a priority at once than it has slots, and none waits for another priority', async () => {
@@ -217,7 +242,7 @@ describe('a worker', () => {
     const { status, attempt, error } = await finished(task);
     expect([status, attempt, error?.name]).toEqual(['FAILED', 3, 'WorkerDied']);
     expect(error?.message).toMatch(/^3 workers died while they ran this task\. Worker \S+ stopped/);
-    const history = await changesOf(app.database, task.id, 0, 100);
+    const history = await historyOf(app.database, task.id);
     expect(history.at(-1)?.event).toMatchObject({ outcome: 'WORKER_DIED', reason: error?.message });
     expect(await deaths(task)).toBe(3);
 
@@ -229,21 +254,19 @@ describe('a worker', () => {
   test('gives back a task whose claim it never heard of', async () => {
     await start(async () => 'found');
     await expect.poll(workers).toHaveLength(1);
-    const [worker] = await workers();
-    const task = await app.create({ type: 'probe', runAt: new Date(Date.now() + 60_000) });
-    // As if the answer to the claim had been lost on its way.
-    await app.database.run(
-      {
-        text: `
-update tasks
-set status = 'IN_PROGRESS', version = 2, attempt = 1, worker_id = $2, started_at = now() - interval '1 minute'
-where id = $1`,
-      },
-      [task.id, worker?.id],
-    );
-    const event = 'insert into task_events (task_id, version, status, previous_status, attempt)';
-    await app.database.run({ text: `${event} values ($1, 2, 'IN_PROGRESS', 'NEW', 1)` }, [task.id]);
+    const task = await claimUnheard("interval '1 minute'");
     expect(await finished(task)).toMatchObject({ status: 'COMPLETED', attempt: 1 });
+  });
+
+  test('gives back such a task before it retires', async () => {
+    const worker = await start(async () => 'found');
+    await expect.poll(workers).toHaveLength(1);
+    const task = await claimUnheard("interval '1 second'");
+    await worker.stop(0);
+    // Out of its hands, and on the way to the next one.
+    const given = await app.service.get(task.id);
+    expect(given).toMatchObject({ status: expect.toBeOneOf(['NEW', 'PENDING']), attempt: 0 });
+    expect(await workers()).toEqual([]);
   });
 
   test('stops in time although the database has gone', async () => {
@@ -309,5 +332,16 @@ async function deaths({ id }: Task): Promise<number | undefined> {
 }
 
 async function statuses({ id }: Task): Promise<string[]> {
-  return (await changesOf(app.database, id, 0, 100)).map(({ event }) => event.status);
+  return (await historyOf(app.database, id)).map(({ event }) => event.status);
+}
+
+/** A task that the one worker holds without knowing, as if the answer to its claim had been lost on its way. */
+async function claimUnheard(ago: string): Promise<Task> {
+  const [worker] = await workers();
+  const task = await app.create({ type: 'probe', runAt: new Date(Date.now() + 60_000) });
+  const row = `status = 'IN_PROGRESS', version = 2, attempt = 1, worker_id = $2, started_at = now() - ${ago}`;
+  await app.database.run({ text: `update tasks set ${row} where id = $1` }, [task.id, worker?.id]);
+  const event = 'insert into task_events (task_id, version, status, previous_status, attempt)';
+  await app.database.run({ text: `${event} values ($1, 2, 'IN_PROGRESS', 'NEW', 1)` }, [task.id]);
+  return task;
 }

@@ -7,7 +7,7 @@ import {
   createByRest,
   type Order,
   retryTask,
-} from './client.ts';
+} from '../support/client.ts';
 import { pause } from './pause.ts';
 import type { Random } from './random.ts';
 

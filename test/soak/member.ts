@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Link, openLink } from './link.ts';
+import { type Link, openLink } from '../support/link.ts';
 import { pause } from './pause.ts';
 
 /** One process of the service, or the one that has taken its place. */

@@ -1,4 +1,4 @@
-import type { Audit } from './audit.ts';
+import type { Audit } from '../support/audit.ts';
 import type { Load } from './load.ts';
 
 /** The table that a run ends with, the first of each kind of breach below it. */

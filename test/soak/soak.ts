@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
 import { applyMigrations } from '../../src/store/migrate.ts';
-import { audit, countOpen } from './audit.ts';
+import { audit, countOpen } from '../support/audit.ts';
 import { startFaults } from './faults.ts';
 import { startLoad } from './load.ts';
 import { createMember, type Member } from './member.ts';

@@ -1,12 +1,17 @@
 import type { Broker } from '../../src/broker/broker.ts';
-import { cancel, retry } from '../../src/domain/transitions.ts';
+import { cancel, retry, type Transition } from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
 import type { Database } from '../../src/store/database.ts';
 import { happened } from '../../src/tasks/advance.ts';
 
 /**
- * Cancels and retries tasks at random, over several connections at once, until so many changes have happened.
- * Transactions stay open for different times, so that they commit out of order; one in ten is rolled back.
+ * Changes tasks at random, over several connections at once, until so many changes have happened. Transactions stay
+ * open for different times, so that they commit out of order; one in ten is rolled back.
+ *
+ * @param options.ids one that is in it more than once is chosen more often
+ * @param options.share how many of them, of 1, a transaction tries to change
+ * @param options.transitions of which each transaction makes one; by default tasks are cancelled and retried
+ * @param options.room awaited before each transaction
  */
 export async function churn({
   database,
@@ -14,13 +19,19 @@ export async function churn({
   ids,
   changes,
   connections = 6,
+  share = 0.1,
+  transitions = [cancel, retry],
+  room = async () => {},
   random,
 }: {
-  database: Database;
-  broker: Broker;
+  database: Pick<Database, 'transaction'>;
+  broker: Pick<Broker, 'publishEvents'>;
   ids: readonly string[];
   changes: number;
   connections?: number;
+  share?: number;
+  transitions?: readonly ((id: string) => Transition)[];
+  room?: () => Promise<void>;
   random: () => number;
 }): Promise<void> {
   let left = changes;
@@ -28,13 +39,14 @@ export async function churn({
 
   async function change() {
     while (left > 0) {
-      const some = ids.filter(() => random() < 0.1).slice(0, left);
-      const transition = random() < 0.5 ? cancel : retry;
+      await room();
+      const some = new Set(ids.filter(() => random() < share).slice(0, left));
+      const transition = transitions[Math.floor(random() * transitions.length)] ?? cancel;
       const applied = database.transaction(async (tx) => {
         const done = happened(
           await applyTransitions(
             tx,
-            some.map((id) => transition(id)),
+            Array.from(some, (id) => transition(id)),
           ),
         );
         for (let turns = random() * 30; turns > 0; turns -= 1) await nextTurn();

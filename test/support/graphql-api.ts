@@ -44,7 +44,7 @@ export async function startGraphqlApi(
   const sockets = serveGraphqlSockets({ server: app.server, graphql, log });
   await app.listen({ host: '127.0.0.1', port: 0 });
   onTestFinished(async () => {
-    await sockets.close();
+    await sockets.close({ graceMs: 0 });
     await app.close();
   });
   const { port } = app.server.address() as AddressInfo;

@@ -1,6 +1,7 @@
 import { createClient } from 'graphql-ws';
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { readEvents } from './server-sent-events.ts';
 
 /** A GraphQL request as a client writes it. */
 export interface Operation {
@@ -30,6 +31,14 @@ export async function runGraphql<Data>(url: string, operation: Operation): Promi
     throw new Error(`GraphQL answered: ${JSON.stringify(errors)}`);
   }
   return data;
+}
+
+/** The cursor of the latest change of a task. */
+export async function cursorOf(url: string, id: string): Promise<string> {
+  const { task } = await runGraphql<{ task: { events: { cursor: string }[] } }>(url, {
+    query: `{ task(id: "${id}") { events { cursor } } }`,
+  });
+  return String(task.events.at(-1)?.cursor);
 }
 
 /** What a client sees of one subscription. Ends when the server completes it; leaving the loop ends it as well. */
@@ -80,17 +89,9 @@ async function* dataOf<Data>(
 
 /** The results in a stream of events; ends with its `complete`. */
 async function* resultsOf<Data>(body: ReadableStream<Uint8Array>) {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true });
-    const events = text.split('\n\n');
-    text = events.pop() ?? '';
-    for (const event of events) {
-      if (/^event: complete$/m.test(event)) return;
-      const json = /^data: (.+)$/m.exec(event)?.[1];
-      if (json !== undefined) yield JSON.parse(json) as { data?: Data };
-    }
+  for await (const { event, data } of readEvents(body)) {
+    if (event === 'complete') return;
+    if (data !== undefined) yield JSON.parse(data) as { data?: Data };
   }
   throw new Error('The stream was cut before it was complete.');
 }

@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import type { TaskTypes } from '../../src/domain/task-types.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { restApi } from '../../src/rest/rest-api.ts';
+import type { TaskFeed } from '../../src/tasks/task-feed.ts';
 import type { TaskService } from '../../src/tasks/task-service.ts';
 import { handlers } from '../../src/worker/handlers/registry.ts';
 import { startTestService, type TestService } from './test-service.ts';
@@ -30,12 +31,18 @@ export interface RestClient {
 
 /** REST in front of a service of the test's own. */
 export async function startRest(
-  options: Parameters<typeof startTestService>[0] & { plugins?: FastifyPluginAsync[] } = {},
+  options: Parameters<typeof startTestService>[0] & {
+    plugins?: FastifyPluginAsync[];
+    /** Instead of the service's own. */
+    feed?: TaskFeed;
+  } = {},
 ): Promise<RestClient & TestService> {
-  const service = await startTestService(options);
+  const backend = await startTestService(options);
+  const service = { ...backend, feed: options.feed ?? backend.feed };
   const { taskTypes, plugins = [] } = options;
   const client = restClient({
     tasks: service.service,
+    feed: service.feed,
     log: service.logs.log,
     plugins,
     ...(taskTypes && { taskTypes }),
@@ -45,11 +52,13 @@ export async function startRest(
 
 export function restClient({
   tasks,
+  feed,
   log,
   taskTypes = handlers,
   plugins = [],
 }: {
   tasks: TaskService;
+  feed: TaskFeed;
   log: Logger;
   taskTypes?: TaskTypes;
   plugins?: FastifyPluginAsync[];
@@ -58,7 +67,7 @@ export function restClient({
   const server = createHttpServer({
     log,
     health,
-    plugins: [restApi({ tasks, taskTypes }), ...plugins],
+    plugins: [restApi({ tasks, feed, taskTypes }), ...plugins],
   });
   onTestFinished(() => server.close({ graceMs: 0 }));
 

@@ -41,16 +41,23 @@ export interface ApiProcess extends ServiceProcess {
 
 const CHECKOUT = join(import.meta.dirname, '../..');
 
+interface SpawnOptions {
+  env?: Record<string, string>;
+  checkout?: string;
+  /** What is run instead of the service's own entry. */
+  script?: string;
+}
+
 /**
  * Starts a process without waiting for anything. Of this process's environment it gets only what any program needs; the
  * role `all` is started as `make start` does it, by naming none.
  */
 export function spawnService(
   role: Role,
-  { env = {}, checkout = CHECKOUT }: { env?: Record<string, string>; checkout?: string } = {},
+  { env = {}, checkout = CHECKOUT, script = 'src/main.ts' }: SpawnOptions = {},
 ): ServiceProcess {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, ['src/main.ts', ...(role === 'all' ? [] : [role])], {
+  const child = spawn(process.execPath, [script, ...(role === 'all' ? [] : [role])], {
     cwd: checkout,
     // Empty is as good as unset, and keeps a developer's `.env` out.
     env: { PATH, HOME, DATABASE_URL: '', RABBITMQ_URL: '', PORT: '0', ...env },
@@ -113,7 +120,7 @@ export function spawnService(
 
 /** Starts a process that serves the API, and waits until it has reached what it needs. */
 export async function startApi(
-  options: { role?: 'api' | 'all'; env?: Record<string, string>; checkout?: string } = {},
+  options: SpawnOptions & { role?: 'api' | 'all' } = {},
 ): Promise<ApiProcess> {
   const service = spawnService(options.role ?? 'api', options);
   const { url } = await service.said('"started"');
@@ -126,8 +133,11 @@ export async function startApi(
 }
 
 /** Starts a worker, and waits until it takes tasks. */
-export async function startWorker(env: Record<string, string>): Promise<ServiceProcess> {
-  const service = spawnService('worker', { env });
+export async function startWorker(
+  env: Record<string, string>,
+  options: Omit<SpawnOptions, 'env'> = {},
+): Promise<ServiceProcess> {
+  const service = spawnService('worker', { ...options, env });
   await service.said('"worker registered"');
   return service;
 }

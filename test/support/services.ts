@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -10,6 +11,8 @@ export interface Services {
   rabbitmqUrl: string | undefined;
   /** Path of a Chromium. */
   chromium: string | undefined;
+  /** Path of a `rabbitmq-server` with which a test can start a RabbitMQ of its own. */
+  rabbitServer: string | undefined;
 }
 
 /** A service that is missing: what needs it, and the command that provides it. */
@@ -28,18 +31,31 @@ const CHROMIUM_PATHS = [
 ];
 
 /**
- * Finds RabbitMQ (`TEST_RABBITMQ_URL`, else this machine's, else one started through Docker Compose) and Chromium
- * (`TEST_CHROMIUM`, else where systems keep it).
+ * The scripts themselves, before what may be on the PATH: packages put a wrapper there that insists on the system's own
+ * user and folders.
+ */
+const RABBIT_SERVER_FOLDERS = [
+  '/usr/lib/rabbitmq/bin',
+  '/opt/rabbitmq/sbin',
+  '/opt/homebrew/opt/rabbitmq/sbin',
+  '/usr/local/opt/rabbitmq/sbin',
+  ...(process.env.PATH ?? '').split(delimiter),
+];
+
+/**
+ * Finds RabbitMQ (`TEST_RABBITMQ_URL`, else this machine's, else one started through Docker Compose), Chromium
+ * (`TEST_CHROMIUM`, else where systems keep it) and a RabbitMQ server to start (`TEST_RABBITMQ_SERVER`, likewise).
  */
 export async function findServices(): Promise<Services> {
-  const { TEST_RABBITMQ_URL, TEST_CHROMIUM } = process.env;
+  const { TEST_RABBITMQ_URL, TEST_CHROMIUM, TEST_RABBITMQ_SERVER } = process.env;
   return {
     rabbitmqUrl: TEST_RABBITMQ_URL || (await findRabbit()),
     chromium: TEST_CHROMIUM || CHROMIUM_PATHS.find(existsSync),
+    rabbitServer: TEST_RABBITMQ_SERVER || findRabbitServer(),
   };
 }
 
-export function missingServices({ rabbitmqUrl, chromium }: Services): Missing[] {
+export function missingServices({ rabbitmqUrl, chromium, rabbitServer }: Services): Missing[] {
   return [
     ...(rabbitmqUrl === undefined
       ? [
@@ -59,6 +75,15 @@ export function missingServices({ rabbitmqUrl, chromium }: Services): Missing[] 
           },
         ]
       : []),
+    ...(rabbitServer === undefined
+      ? [
+          {
+            service: 'a RabbitMQ server to start',
+            pattern: '**/*.rabbit-node.test.ts',
+            remedy: 'apt-get install rabbitmq-server, or set TEST_RABBITMQ_SERVER',
+          },
+        ]
+      : []),
   ];
 }
 
@@ -75,7 +100,12 @@ async function findRabbit(): Promise<string | undefined> {
   }
 }
 
-async function accepts(url: string): Promise<boolean> {
+function findRabbitServer(): string | undefined {
+  return RABBIT_SERVER_FOLDERS.map((folder) => join(folder, 'rabbitmq-server')).find(existsSync);
+}
+
+/** Whether a RabbitMQ is there and lets us in. */
+export async function accepts(url: string): Promise<boolean> {
   const amqp = await import('amqplib');
   try {
     await (await amqp.connect(url, { timeout: 2_000 })).close();
@@ -85,7 +115,8 @@ async function accepts(url: string): Promise<boolean> {
   }
 }
 
-function answers(port: number): Promise<boolean> {
+/** Whether anything listens there on this machine. */
+export function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, timeout: 1_000 });
     const finish = (result: boolean) => {

@@ -54,7 +54,10 @@ where seq > $1 and seq < (select max(seq) from task_events) order by seq`,
 }
 
 /** Applies transitions in a transaction that stays open until the test ends it. */
-export async function applyOpenly(app: TestService, transitions: readonly Transition[]) {
+export async function applyOpenly(
+  app: Pick<TestService, 'database' | 'broker'>,
+  transitions: readonly Transition[],
+) {
   const applied = Promise.withResolvers<TaskChange[]>();
   const ending = Promise.withResolvers<void>();
   const transaction = app.database.transaction(async (tx) => {

@@ -153,7 +153,7 @@ describe('the Dockerfile', () => {
   });
 
   test('starts main with the role as its argument, and gets the signal', () => {
-    expect(runtime).toContain('ENTRYPOINT ["node", "dist/main.js"]');
+    expect(runtime).toContain('ENTRYPOINT ["node", "--max-semi-space-size=16", "dist/main.js"]');
     expect(runtime).toContain('CMD ["all"]');
     expect(runtime).toContain('STOPSIGNAL SIGTERM');
   });

@@ -58,7 +58,17 @@ const CONTRACT = `
     retryTasks(filter: TaskFilter!): BulkResult!
   }
   type BulkResult { count: Int! }
-  type Subscription { taskStatusChanged(id: ID, filter: TaskFilter, after: String): TaskEvent! }
+  type Subscription {
+    taskStatusChanged(id: ID, filter: TaskFilter, after: String): TaskEvent!
+    tasksChanged(filter: TaskFilter, after: String): TaskListChange!
+    taskProgressed(id: ID!): TaskProgress!
+    taskStatsChanged: TaskStats!
+  }
+  type TaskListChange { cursor: String!  move: TaskListMove!  task: Task!  event: TaskEvent! }
+  type TaskStats { at: DateTime!  total: Int!  counts: [TaskCount!]! }
+  type TaskCount { status: TaskStatus!  priority: TaskPriority!  count: Int! }
+  type TaskProgress { taskId: ID!  attempt: Int!  progress: Float!  message: String  at: DateTime! }
+  enum TaskListMove { ENTERED CHANGED LEFT }
 `;
 
 test('the schema is the contract, neither more nor less', () => {

@@ -5,6 +5,7 @@ import { newTaskJson } from '../../src/rest/new-task-json.ts';
 import { openApiDocument } from '../../src/rest/openapi.ts';
 import type { Operation } from '../../src/rest/operation.ts';
 import { problemJson } from '../../src/rest/problem.ts';
+import { taskEventJson } from '../../src/rest/task-event-json.ts';
 import { taskJson } from '../../src/rest/task-json.ts';
 
 const taskTypes = { simulate: { description: 'Pretends to work.' } };
@@ -21,8 +22,10 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toMatch(/^3\.1\./);
     expect(operations.map(([name]) => name).sort()).toEqual([
       'DELETE /api/v1/tasks/{id}',
+      'GET /api/v1/events',
       'GET /api/v1/tasks',
       'GET /api/v1/tasks/{id}',
+      'GET /api/v1/tasks/{id}/events',
       'GET /api/v1/tasks/{id}/status',
       'GET /health',
       'GET /health/live',
@@ -36,10 +39,11 @@ describe('the OpenAPI document', () => {
     (_name, operation) => {
       expect(operation.summary).toMatch(/./);
       expect(Object.keys(operation.responses)).not.toEqual([]);
-      for (const response of Object.values(operation.responses)) {
+      for (const [status, response] of Object.entries(operation.responses)) {
         expect(response).toMatchObject({ description: expect.stringMatching(/./) });
         const content = Object.values('content' in response ? Object(response.content) : {});
-        expect(content).toEqual([{ schema: expect.any(Object), example: expect.anything() }]);
+        const body = { schema: expect.any(Object), example: expect.anything() };
+        expect(content).toEqual(status === '204' ? [] : [body]);
       }
     },
   );
@@ -87,7 +91,7 @@ describe('the OpenAPI document', () => {
     const valid = (schema: z.ZodType): unknown[] => {
       return z.array(z.unknown()).parse(z.globalRegistry.get(schema)?.examples);
     };
-    for (const schema of [taskJson, problemJson]) {
+    for (const schema of [taskJson, taskEventJson, problemJson]) {
       expect(valid(schema)).not.toEqual([]);
       for (const example of valid(schema)) expect(schema.safeParse(example).success).toBe(true);
     }
