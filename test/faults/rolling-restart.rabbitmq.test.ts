@@ -48,18 +48,21 @@ test('a rolling restart under load loses nothing, uses up no attempt, and shows 
     { timeout: 30_000, interval: 100 },
   );
 
-  const unexpected = load.failures.filter(
-    ({ url, error, at }) =>
-      error !== 'ECONNREFUSED' ||
-      !restarts.some((one) => one.url === url && one.from <= at && at <= one.to),
+  const atRestart = load.failures.filter(({ url, askedAt, at }) =>
+    restarts.some((one) => one.url === url && one.from <= at && askedAt <= one.to),
   );
-  // Between the last look at who waits to be accepted and the closing of the port the process may lose its processor to
-  // other tests; who connects just then is reset. Run by itself it is never so.
-  expect(unexpected.filter(({ error }) => error !== 'ECONNRESET')).toEqual([]);
-  expect(unexpected.length).toBeLessThanOrEqual(scaled(1, 0));
+  expect(load.failures.filter((failure) => !atRestart.includes(failure))).toEqual([]);
+  // Between the last look at who waits to be accepted and the closing of the port the process may lose its processor;
+  // who connects just then is reset. That it was not taken up is what counts: it may be sent again without a second thought.
+  const reset = atRestart.filter(({ error }) => error !== 'ECONNREFUSED');
+  expect(reset.filter(({ error }) => error !== 'ECONNRESET')).toEqual([]);
   const tasks = await ledger.tasks();
   const stored = new Set(tasks.map(({ id }) => id));
   expect(load.acknowledged.filter((id) => !stored.has(id))).toEqual([]);
+  const titles = new Set(
+    (await ledger.sql.query('select title from tasks')).rows.map(({ title }) => title),
+  );
+  expect(reset.filter(({ title }) => titles.has(title))).toEqual([]);
   expect(breaches(tasks)).toEqual([]);
   expect(tasks.filter(({ attempt }) => attempt !== 1)).toEqual([]);
   const given = tasks.filter(({ history }) =>
@@ -68,7 +71,7 @@ test('a rolling restart under load loses nothing, uses up no attempt, and shows 
   expect(given.length).toBeGreaterThan(0);
   report(
     `${restarts.length} restarts under 100 tasks/s: ${tasks.length} tasks, ${given.length} given back, ` +
-      `${load.failures.length} connections refused, ${unexpected.length} other errors`,
+      `${load.failures.length} connections refused, ${reset.length} of them reset`,
   );
 }, 180_000);
 

@@ -14,9 +14,12 @@ export interface SteadyLoad {
 }
 
 export interface Failure {
+  /** Of the task that was asked for. */
+  title: string;
   url: string;
   /** A status such as `REST 503`, or a code such as `ECONNREFUSED`. */
   error: string;
+  askedAt: Date;
   at: Date;
 }
 
@@ -39,9 +42,11 @@ export function startSteadyLoad(options: {
   async function create(): Promise<void> {
     count += 1;
     const url = urls[count % urls.length] ?? '';
-    const answer = await createByRest(url, order(count));
+    const wanted = order(count);
+    const askedAt = new Date();
+    const answer = await createByRest(url, wanted);
     if ('got' in answer) acknowledged.push(...answer.got);
-    else failures.push({ url, error: answer.error, at: new Date() });
+    else failures.push({ title: wanted.title, url, error: answer.error, askedAt, at: new Date() });
   }
 
   const timer = setInterval(() => {
