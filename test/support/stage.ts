@@ -24,11 +24,13 @@ export async function setStage(): Promise<Stage> {
   const env = { DATABASE_URL: url, RABBITMQ_URL: rabbit.href };
 
   async function untilTaken(workers: number): Promise<void> {
-    const channel = await admin();
     const queues = Object.values(names.taskQueue);
     await vi.waitFor(
       async () => {
+        // To ask for a queue that somebody has deleted, and nobody has declared again yet, ends the channel.
+        const channel = await admin();
         const states = await Promise.all(queues.map((queue) => channel.checkQueue(queue)));
+        await channel.close();
         expect(states.map(({ consumerCount }) => consumerCount)).toEqual(queues.map(() => workers));
       },
       { timeout: 15_000, interval: 20 },
