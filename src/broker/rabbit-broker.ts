@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TaskPriority } from '../domain/task.ts';
 import type { Broker } from './broker.ts';
@@ -76,6 +77,8 @@ export function createRabbitBroker({
   }
 
   async function closeAll(): Promise<void> {
+    // What was acknowledged in this turn is sent at its end.
+    await nextTurn();
     const connections = [publishing.connection, consuming.connection];
     await Promise.all(connections.map((connection) => connection.close(CLOSE_TIMEOUT_MS)));
   }

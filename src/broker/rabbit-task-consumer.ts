@@ -5,6 +5,7 @@ import type { Broker, TaskConsumer, TaskDelivery } from './broker.ts';
 import { decodeTaskMessage } from './message-codec.ts';
 import type { ChannelKeeping, Session } from './rabbit-channel.ts';
 import { keepChannel } from './rabbit-channel.ts';
+import { createDeliveries, type Deliveries } from './rabbit-deliveries.ts';
 import type { RabbitNames } from './rabbit-names.ts';
 
 /** Chosen here rather than by RabbitMQ: it can then be cancelled even before it is confirmed. */
@@ -39,7 +40,7 @@ function openLane({
   prefetch: number;
   onTask: (delivery: TaskDelivery) => void;
 }) {
-  let current: { session: Session<Channel>; unsettled: number } | undefined;
+  let current: { session: Session<Channel>; deliveries: Deliveries } | undefined;
   let stopping = false;
 
   const kept = keepChannel<Channel>({
@@ -48,10 +49,11 @@ function openLane({
     open: (link) => link.openChannel(),
     async setUp(session) {
       const { channel, link } = session;
-      current = { session, unsettled: 0 };
+      const deliveries = createDeliveries(channel, closeIfDone);
+      current = { session, deliveries };
       await link.within(channel.prefetch(prefetch));
       if (stopping) return;
-      const consuming = channel.consume(queue, (message) => receive(session, message), {
+      const consuming = channel.consume(queue, (message) => receive(session, deliveries, message), {
         consumerTag: CONSUMER_TAG,
       });
       await link.within(consuming);
@@ -61,41 +63,35 @@ function openLane({
     },
   });
 
-  function receive(session: Session<Channel>, message: ConsumeMessage | null): void {
+  function receive(
+    session: Session<Channel>,
+    deliveries: Deliveries,
+    message: ConsumeMessage | null,
+  ): void {
     if (message === null) {
       session.abandon(new Error(`RabbitMQ cancelled the consumer: queue "${queue}" was deleted`));
-    } else if (stopping) {
-      unlessGone(() => session.channel.nack(message));
-    } else {
-      handOver(session, message);
+      return;
     }
+    deliveries.add(message);
+    if (stopping) deliveries.nack(message, { requeue: true });
+    else handOver(deliveries, message);
   }
 
-  function handOver(session: Session<Channel>, message: ConsumeMessage): void {
-    const { channel } = session;
-    if (current?.session === session) current.unsettled++;
-    let settled = false;
-    function once(act: () => void): void {
-      if (settled) return;
-      settled = true;
-      unlessGone(act);
-      if (current?.session === session) current.unsettled--;
-      closeIfDone();
-    }
+  function handOver(deliveries: Deliveries, message: ConsumeMessage): void {
     try {
       onTask({
         message: decodeTaskMessage(message.content),
-        ack: () => once(() => channel.ack(message)),
-        requeue: () => once(() => channel.nack(message)),
+        ack: () => deliveries.ack(message),
+        requeue: () => deliveries.nack(message, { requeue: true }),
       });
     } catch (err) {
       log.warn({ err, queue }, 'a message that nobody can handle goes to the dead letter queue');
-      once(() => channel.nack(message, false, false));
+      deliveries.nack(message, { requeue: false });
     }
   }
 
   function closeIfDone(): void {
-    if (stopping && current?.unsettled === 0) void kept.close();
+    if (stopping && current?.deliveries.size === 0) void kept.close();
   }
 
   return {
@@ -111,13 +107,4 @@ function openLane({
       closeIfDone();
     },
   };
-}
-
-/** Settles on the channel of the delivery. Once that is gone the delivery is void: its message went to someone else. */
-function unlessGone(settle: () => void): void {
-  try {
-    settle();
-  } catch {
-    // amqplib throws when the channel is closed or closing.
-  }
 }

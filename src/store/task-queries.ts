@@ -52,14 +52,33 @@ export async function findTaskGraph(
   }
 }
 
-/** The status of a task, undefined when there is no such task, and the time by the database's clock. */
-export async function glanceAt(
-  sql: Sql,
-  id: string,
-): Promise<{ status: TaskStatus | undefined; now: Date }> {
-  const [row] = await sql.run<{ status: TaskStatus | null; now: Date }>(GLANCE, [id]);
-  return { status: row?.status ?? undefined, now: row?.now ?? new Date(0) };
+/** Where a task stood at a moment. */
+export interface Glance {
+  /** Undefined when there was no such task, or none that was committed. */
+  status: TaskStatus | undefined;
+  version: number | undefined;
+  /** The moment, by the database's clock. */
+  now: Date;
 }
+
+/** @returns what it saw of each of them */
+export async function glanceAt(sql: Sql, ids: readonly string[]): Promise<(id: string) => Glance> {
+  const rows = ids.length === 0 ? [] : await sql.run<GlanceRow>(GLANCE, [ids]);
+  const seen = new Map(rows.map(({ id, ...glance }) => [id, glance]));
+  return (id) => {
+    const { status, version, now } = seen.get(id) ?? NOTHING_SEEN;
+    return { status: status ?? undefined, version: version ?? undefined, now };
+  };
+}
+
+interface GlanceRow {
+  id: string;
+  status: TaskStatus | null;
+  version: number | null;
+  now: Date;
+}
+
+const NOTHING_SEEN = { status: null, version: null, now: new Date(0) };
 
 export async function listTasks(sql: Sql, filter: TaskFilter, page: PageRequest): Promise<Page> {
   const { limit, olderThan, newerThan, fromOldest = false, skip = 0 } = page;
@@ -112,6 +131,9 @@ const BY_ID: Statement = {
 };
 
 const GLANCE: Statement = {
-  name: 'glance_at_task',
-  text: 'select (select t.status from tasks t where t.id = $1) as status, now() as now',
+  name: 'glance_at_tasks',
+  text: `
+select wanted.id, t.status, t.version, now() as now
+from unnest($1::uuid[]) as wanted (id)
+left join tasks t on t.id = wanted.id`,
 };

@@ -1,11 +1,16 @@
 import { AppError } from '../domain/errors.ts';
 import type { TaskChange } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
+import type { Sql } from '../store/sql.ts';
+import { type Glance, glanceAt } from '../store/task-queries.ts';
 import type { Advance } from './advance.ts';
 import { createMicroBatch } from './micro-batch.ts';
 
-/** Applies one transition. Resolves to undefined where its guard no longer held. */
-export type AdvanceOne = (transition: Transition) => Promise<TaskChange | undefined>;
+/** Applies one transition. */
+export type AdvanceOne = (transition: Transition) => Promise<Outcome>;
+
+/** What became of a transition: the change, or what the row was seen to be when its guard no longer held. */
+export type Outcome = { change: TaskChange } | { change: undefined; seen: Glance };
 
 /** Batches on their way at a time: one is computed while the next is committed. */
 const MAX_IN_FLIGHT = 2;
@@ -13,22 +18,46 @@ const MAX_ROWS = 500;
 
 /**
  * Applies single transitions that come at the same time in one statement. None of them waits for the row of another:
- * what a batch leaves undone, since someone holds the row or since its guard fails, is tried once more by itself, beside
- * the batches that follow.
+ * what a batch leaves undone is looked at, in one statement for all; if its guard seems to hold, someone else had its
+ * row, and it is tried once more by itself, beside the batches that follow.
  */
-export function createAdvanceOne(advance: Advance): AdvanceOne {
-  const inBatch = createMicroBatch<Transition, TaskChange | undefined>({
-    run: (transitions) => advance(transitions, { skipLocked: true }),
+export function createAdvanceOne(options: { sql: Sql; advance: Advance }): AdvanceOne {
+  const { sql, advance } = options;
+  const inBatch = createMicroBatch<Transition, Outcome>({
+    run: tryAll,
     weigh: () => 1,
     maxWeight: MAX_ROWS,
     maxInFlight: MAX_IN_FLIGHT,
     keyOf: ({ taskId }) => taskId,
     isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
   });
+
+  async function tryAll(transitions: readonly Transition[]): Promise<Outcome[]> {
+    const changes = await advance(transitions, { skipLocked: true });
+    const undone = transitions.filter((_transition, index) => changes[index] === undefined);
+    const seen = await glanceAt(sql, undone.map(toId));
+    return transitions.map(({ taskId }, index): Outcome => {
+      const change = changes[index];
+      return change === undefined ? { change, seen: seen(taskId) } : { change };
+    });
+  }
+
   return async (transition) => {
-    const change = await inBatch(transition);
-    if (change !== undefined) return change;
-    const [second] = await advance([transition]);
-    return second;
+    const outcome = await inBatch(transition);
+    if (outcome.change !== undefined || !mayStillHold(transition.guard, outcome.seen)) {
+      return outcome;
+    }
+    const [change] = await advance([transition]);
+    return change === undefined ? outcome : { change };
   };
+}
+
+function toId({ taskId }: Transition): string {
+  return taskId;
+}
+
+/** What a glance does not tell of a guard is taken to hold. */
+function mayStillHold({ status, version }: Transition['guard'], seen: Glance): boolean {
+  if (seen.status === undefined || !status.includes(seen.status)) return false;
+  return version === undefined || version === seen.version;
 }

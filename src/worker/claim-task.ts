@@ -3,13 +3,11 @@ import type { TaskMessage } from '../broker/messages.ts';
 import type { Task } from '../domain/task.ts';
 import { claim, expire } from '../domain/transitions.ts';
 import { IDLE_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from '../store/database.ts';
-import type { Sql } from '../store/sql.ts';
-import { glanceAt } from '../store/task-queries.ts';
 import type { AdvanceOne } from '../tasks/advance-one.ts';
 
 /** A transaction that stored a row this long ago has been committed or is gone. */
 const ROW_APPEARS_WITHIN_MS = IDLE_TRANSACTION_TIMEOUT_MS + STATEMENT_TIMEOUT_MS + 500;
-const FIRST_WAIT_MS = 5;
+const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 1_000;
 
 /**
@@ -24,23 +22,22 @@ const LONGEST_WAIT_MS = 1_000;
 export async function claimTask(
   message: TaskMessage,
   options: {
-    sql: Sql;
     advance: AdvanceOne;
     workerId: () => string | undefined;
     givesUp: () => boolean;
   },
 ): Promise<Task | undefined> {
-  const { sql, advance, workerId, givesUp } = options;
+  const { advance, workerId, givesUp } = options;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
     // Each time anew: this worker may be declared dead while it waits, and must not claim under its old name.
     const worker = workerId();
     if (worker === undefined) throw new Error('This worker has no identity right now.');
-    const change = await advance(claim(message.id, worker));
-    if (change !== undefined) return change.task;
-    const { status, now } = await glanceAt(sql, message.id);
+    const outcome = await advance(claim(message.id, worker));
+    if (outcome.change !== undefined) return outcome.change.task;
+    const { status, now } = outcome.seen;
     // The message of a task whose deadline has passed must not keep a slot waiting.
     if (status === 'PENDING' && (await isExpired(message.id, advance))) return undefined;
-    // A row that is there and still waits was committed between the claim and this glance.
+    // A row that is there and still waits was committed after the claim, or let go of by whoever held it.
     const worthWaiting = status === undefined ? mayStillCome(message, now) : status === 'PENDING';
     if (!worthWaiting) return undefined;
     if (givesUp()) throw new Error('The worker stops before the row of this message is there.');
@@ -49,7 +46,7 @@ export async function claimTask(
 }
 
 async function isExpired(taskId: string, advance: AdvanceOne): Promise<boolean> {
-  return (await advance(expire(taskId))) !== undefined;
+  return (await advance(expire(taskId))).change !== undefined;
 }
 
 /** Both times are the database's. */

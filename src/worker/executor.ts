@@ -4,7 +4,6 @@ import type { TaskDelivery } from '../broker/broker.ts';
 import { afterFailure, DEFAULT_RETRY_POLICY, withTaskRetry } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
 import { complete, release, type Transition } from '../domain/transitions.ts';
-import type { Sql } from '../store/sql.ts';
 import type { AdvanceOne } from '../tasks/advance-one.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
@@ -20,7 +19,6 @@ import type { Slots } from './slots.ts';
  * someone else has the task or nobody needs it; a settlement that fails means that the claim was lost meanwhile.
  */
 export function createExecutor(options: {
-  sql: Sql;
   advance: AdvanceOne;
   handlers: TaskHandlers;
   slots: Slots;
@@ -31,8 +29,7 @@ export function createExecutor(options: {
   random: () => number;
   log: Logger;
 }): (delivery: TaskDelivery) => Promise<void> {
-  const { sql, advance, handlers, slots, runs, progress, workerId, onDueAgain, random, log } =
-    options;
+  const { advance, handlers, slots, runs, progress, workerId, onDueAgain, random, log } = options;
 
   return async function execute(delivery) {
     const { priority } = delivery.message;
@@ -49,7 +46,7 @@ export function createExecutor(options: {
   async function claimOrGiveBack(delivery: TaskDelivery): Promise<Task | undefined> {
     try {
       const givesUp = () => runs.shuttingDown();
-      const task = await claimTask(delivery.message, { sql, advance, workerId, givesUp });
+      const task = await claimTask(delivery.message, { advance, workerId, givesUp });
       if (task === undefined) delivery.ack();
       return task;
     } catch (error) {
@@ -119,7 +116,7 @@ export function createExecutor(options: {
     const { taskId } = run;
     for (let tries = 1; ; tries += 1) {
       try {
-        const change = await advance(transition);
+        const { change } = await advance(transition);
         if (change?.event.status === 'NEW') onDueAgain();
         if (change === undefined && tries === 1) logLost(run);
         if (change === undefined && tries > 1) {

@@ -78,8 +78,7 @@ export async function startWorker(options: {
   });
   await cancellations.bind(eventPattern({ status: 'CANCELLED' }));
   const execute = createExecutor({
-    sql: database,
-    advance: createAdvanceOne(advance),
+    advance: createAdvanceOne({ sql: database, advance }),
     handlers,
     slots: createSlots(slots),
     runs,

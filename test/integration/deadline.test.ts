@@ -57,11 +57,10 @@ describe('a task with a deadline', () => {
   test('is not claimed once it has passed, however soon the message comes', async () => {
     const task = await app.create({ ttlSeconds: 60 });
     await missDeadline(app.database, task);
-    const { database: sql } = app;
-    const advance = createAdvanceOne(app.advance);
+    const advance = createAdvanceOne({ sql: app.database, advance: app.advance });
     const claimed = await claimTask(
       { id: task.id, priority: 'MEDIUM' },
-      { sql, advance, workerId: () => WORKER, givesUp: () => false },
+      { advance, workerId: () => WORKER, givesUp: () => false },
     );
     expect(claimed).toBeUndefined();
     expect(await app.service.get(task.id)).toMatchObject(EXPIRED);

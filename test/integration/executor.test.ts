@@ -69,8 +69,7 @@ test('a message is given back when the database cannot be asked', async () => {
 
 function executor(advance: Advance, slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 })) {
   return createExecutor({
-    sql: app.database,
-    advance: createAdvanceOne(advance),
+    advance: createAdvanceOne({ sql: app.database, advance }),
     handlers: { simulate: { description: 'a test', run: async () => 'done' } },
     slots,
     runs: createRuns(),

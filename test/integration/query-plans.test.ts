@@ -78,7 +78,7 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   'store progress': (sql) => storeProgress(sql, [{ claim: CLAIM, progress: 0.5, message: null }]),
   'find by key': (sql) => findByKeys(sql, ['a key']),
   'find one': (sql) => findTask(sql, ID),
-  'look at a status': (sql) => glanceAt(sql, ID),
+  'look at some statuses': (sql) => glanceAt(sql, SOME_IDS),
   'read a present state': (sql) => latestChange(sql, ID),
   'read a history': (sql) => changesOfEach(sql, [{ taskId: ID, version: 0 }]),
   'heal what is watched': (sql) => presentStates(sql, SOME_IDS),
