@@ -42,13 +42,14 @@ export async function applyTransitions(
   return changes;
 }
 
-const APPLY = statement('apply_transitions', 'for update of t');
-const APPLY_TO_FREE = statement('apply_transitions_to_free', 'for update of t skip locked');
+const APPLY = statement('apply_transitions', 'for update');
+const APPLY_TO_FREE = statement('apply_transitions_to_free', 'for update skip locked');
 
 function statement(name: string, lock: string): Statement {
   // `locked` takes the rows in the order of their ids, so that two batches cannot deadlock, and sees each row as its
-  // latest committed version. The guard compares the status as text: an index on status must not serve it, or a
-  // planner without statistics reads the whole backlog for every batch.
+  // latest committed version. Each is looked up by its id, whatever the planner believes: a plan that was made for a
+  // small table would else read it from end to end for every batch until somebody analyses it. And the guard compares
+  // the status as text: an index on status must not serve it, or the whole backlog is read.
   const text = `
 with wanted as (
   select *
@@ -59,18 +60,21 @@ with wanted as (
   )
 ),
 locked as (
-  select w.*, t.status as previous_status, t.worker_id as previous_worker_id
-  from wanted w
-  join tasks t on t.id = w.id
-  where t.status::text = any (w.from_status)
-    and (w.from_version is null or t.version = w.from_version)
-    and (w.due is null or t.status <> 'NEW' or t.run_at <= now())
-    and (
-      w.deadline is null
-      or (w.deadline = 'MISSED') = (t.started_at is null and t.expires_at is not null and t.expires_at <= now())
-    )
-  order by t.id
-  ${lock}
+  select w.*, t.previous_status, t.previous_worker_id
+  from (select * from wanted order by id) w
+  cross join lateral (
+    select t.status as previous_status, t.worker_id as previous_worker_id
+    from tasks t
+    where t.id = w.id
+      and t.status::text = any (w.from_status)
+      and (w.from_version is null or t.version = w.from_version)
+      and (w.due is null or t.status <> 'NEW' or t.run_at <= now())
+      and (
+        w.deadline is null
+        or (w.deadline = 'MISSED') = (t.started_at is null and t.expires_at is not null and t.expires_at <= now())
+      )
+    ${lock}
+  ) t
 ),
 changed as (
   update tasks t
@@ -94,7 +98,7 @@ changed as (
       end,
       progress_message = case when l.status = 'IN_PROGRESS' then null else t.progress_message end
   from locked l
-  where t.id = l.id
+  where t.id = l.id and t.id = any (array(select id from locked))
   returning t.*, l.ordinal, l.previous_status, l.reason, l.error as failure,
     case when l.previous_status = 'IN_PROGRESS' then l.outcome end as outcome,
     coalesce(l.worker_id, l.previous_worker_id) as event_worker_id

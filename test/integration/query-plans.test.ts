@@ -162,6 +162,26 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
   );
 });
 
+test('a plan that was made for an empty table finds each task by its id all the same', async () => {
+  const { url, drop } = await createTestDatabase();
+  const fresh = openDatabase({ url, log: createLogLines().log, poolSize: 1 });
+  try {
+    const claims = SOME_IDS.map((id) => claim(id, ID));
+    // More often than PostgreSQL tries whether a plan for these very values is worth its while.
+    for (let times = 0; times < 10; times += 1) {
+      await applyTransitions(fresh, claims, { skipLocked: true });
+    }
+    const text = `explain (costs off) execute apply_transitions_to_free('[]')`;
+    const plan = (await fresh.run({ text })).map((row) => Object.values(row).join()).join('\n');
+    expect(plan).not.toContain('Seq Scan on tasks');
+    // It is read twice: to lock, and to update.
+    expect(plan.match(/Index Cond: \(id = (w\.id|ANY)/g)).toHaveLength(2);
+  } finally {
+    await fresh.close();
+    await drop();
+  }
+});
+
 /** The plans that read a large table from end to end, of all statements that `query` runs. */
 async function scans(query: (sql: Sql) => Promise<unknown>): Promise<string[]> {
   const found = (await plans(query)).split('\n\n');
