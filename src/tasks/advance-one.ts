@@ -12,14 +12,16 @@ export type AdvanceOne = (transition: Transition) => Promise<Outcome>;
 /** What became of a transition: the change, or what the row was seen to be when its guard no longer held. */
 export type Outcome = { change: TaskChange } | { change: undefined; seen: Glance };
 
-/** Batches on their way at a time: one is computed while the next is committed. */
-const MAX_IN_FLIGHT = 2;
+/** Batches on their way at a time. A statement costs as much as twenty of its rows: what waits for it is done the cheaper. */
+const MAX_IN_FLIGHT = 1;
 const MAX_ROWS = 500;
+/** How many a transition is tried in. A row that was committed between a batch and the look at it is free in the next. */
+const BATCHES = 2;
 
 /**
  * Applies single transitions that come at the same time in one statement. None of them waits for the row of another:
- * what a batch leaves undone is looked at, in one statement for all; if its guard seems to hold, someone else had its
- * row, and it is tried once more by itself, beside the batches that follow.
+ * what a batch leaves undone is looked at, in one statement for all; if its guard seems to hold, it is tried in another
+ * batch, and then by itself beside the batches that follow, since someone else has its row.
  */
 export function createAdvanceOne(options: { sql: Sql; advance: Advance }): AdvanceOne {
   const { sql, advance } = options;
@@ -43,12 +45,15 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
   }
 
   return async (transition) => {
-    const outcome = await inBatch(transition);
-    if (outcome.change !== undefined || !mayStillHold(transition.guard, outcome.seen)) {
-      return outcome;
+    for (let tries = 1; ; tries += 1) {
+      const outcome = await inBatch(transition);
+      if (outcome.change !== undefined || !mayStillHold(transition.guard, outcome.seen)) {
+        return outcome;
+      }
+      if (tries < BATCHES) continue;
+      const [change] = await advance([transition]);
+      return change === undefined ? outcome : { change };
     }
-    const [change] = await advance([transition]);
-    return change === undefined ? outcome : { change };
   };
 }
 

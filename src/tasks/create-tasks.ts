@@ -27,7 +27,7 @@ export type CreateTasks = (
 ) => Promise<CreatedTask[]>;
 
 /** Batches on their way at a time: one is committed while the next waits for its confirmations. */
-const MAX_IN_FLIGHT = 4;
+const MAX_IN_FLIGHT = 2;
 const MAX_ROWS = 500;
 
 /**

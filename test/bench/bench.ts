@@ -60,7 +60,10 @@ try {
 }
 
 function start(...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, args, { env, stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--max-semi-space-size=16', ...args], {
+    env,
+    stdio: 'inherit',
+  });
   children.push(child);
   return child;
 }
