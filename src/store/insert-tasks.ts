@@ -1,7 +1,6 @@
 import type { NewTask } from '../domain/new-task.ts';
-import type { TaskChange, TaskStatus } from '../domain/task.ts';
+import type { Task, TaskChange, TaskEvent, TaskStatus } from '../domain/task.ts';
 import type { Sql, Statement } from './sql.ts';
-import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
 
 /** A task with the identity that the service gave it. */
 export interface TaskRow extends NewTask {
@@ -40,14 +39,75 @@ export async function insertTasks(
     idempotency_key: row.idempotencyKey,
     input_hash: row.inputHash && `\\x${row.inputHash.toString('hex')}`,
   }));
-  const found = await sql.run<ChangeRow>(INSERT, [JSON.stringify(wanted), dueStatus]);
-  return found.map(toChange).map(asOfCreation);
+  const stored = await sql.run<StoredRow>(INSERT, [JSON.stringify(wanted), dueStatus]);
+  return stored.flatMap(({ ordinal, ...row }) => {
+    const input = rows[ordinal];
+    return input === undefined ? [] : creation(input, row);
+  });
 }
 
-/** The row is already what the last event made it; the first event shows the task as it was created. */
-function asOfCreation({ event, task }: TaskChange): TaskChange {
-  if (event.version === task.version) return { event, task };
-  return { event, task: { ...task, status: event.status, version: event.version, queuedAt: null } };
+/** What the database adds to a task; the rest was told to it and need not be told back. */
+interface StoredRow {
+  ordinal: number;
+  status: Extract<TaskStatus, 'NEW' | 'PENDING'>;
+  createdAt: Date;
+  runAt: Date;
+  expiresAt: Date | null;
+  /** PostgreSQL's bigint, which node-pg leaves as text. */
+  firstSeq: string;
+  lastSeq: string;
+}
+
+/** The first event shows the task as it was created, the second, if any, as it was handed over. */
+function creation(input: TaskRow, row: Omit<StoredRow, 'ordinal'>): TaskChange[] {
+  const { status, createdAt, runAt, expiresAt, firstSeq, lastSeq } = row;
+  const task: Task = {
+    id: input.id,
+    title: input.title,
+    description: input.description,
+    priority: input.priority,
+    status: 'NEW',
+    type: input.type,
+    payload: input.payload,
+    result: null,
+    error: null,
+    attempt: 0,
+    maxAttempts: input.maxAttempts,
+    attemptBudget: input.maxAttempts,
+    timeoutSeconds: input.timeoutSeconds,
+    retry: input.retry,
+    progress: null,
+    progressMessage: null,
+    version: 1,
+    workerId: null,
+    createdAt,
+    runAt,
+    expiresAt,
+    queuedAt: null,
+    startedAt: null,
+    finishedAt: null,
+  };
+  const event: TaskEvent = {
+    taskId: input.id,
+    version: 1,
+    seq: BigInt(firstSeq),
+    status: 'NEW',
+    previousStatus: null,
+    attempt: 0,
+    at: createdAt,
+    reason: null,
+    outcome: null,
+    workerId: null,
+    error: null,
+  };
+  if (status === 'NEW') return [{ task, event }];
+  return [
+    { task, event },
+    {
+      task: { ...task, status, version: 2, queuedAt: createdAt },
+      event: { ...event, version: 2, seq: BigInt(lastSeq), status, previousStatus: 'NEW' },
+    },
+  ];
 }
 
 const INSERT: Statement = {
@@ -75,7 +135,7 @@ inserted as (
   -- Keys in one order, so that two batches that share some cannot deadlock.
   order by w.idempotency_key, w.ordinal
   on conflict (idempotency_key) do nothing
-  returning *
+  returning id, status, created_at, run_at, expires_at
 ),
 history as (
   insert into task_events (task_id, version, status, previous_status, attempt)
@@ -86,10 +146,14 @@ history as (
     select i.id, 2, 'PENDING', 'NEW', 0 from inserted i where i.status = 'PENDING'
   ) step
   order by step.id, step.version
-  returning *
+  returning task_id, seq
 )
-select ${TASK_COLUMNS}, ${EVENT_COLUMNS}
-from inserted t
-join history e on e.task_id = t.id
-order by t.id, e.version`,
+select
+  w.ordinal, i.status, i.created_at as "createdAt", i.run_at as "runAt", i.expires_at as "expiresAt",
+  min(e.seq) as "firstSeq", max(e.seq) as "lastSeq"
+from inserted i
+join wanted w on w.id = i.id
+join history e on e.task_id = i.id
+group by w.ordinal, i.status, i.created_at, i.run_at, i.expires_at
+order by w.ordinal`,
 };
