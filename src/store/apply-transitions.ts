@@ -38,7 +38,7 @@ export async function applyTransitions(
     JSON.stringify(wanted),
   ]);
   const changes = new Array<TaskChange | undefined>(transitions.length).fill(undefined);
-  for (const { ordinal, ...row } of rows) changes[ordinal] = toChange(row);
+  for (const row of rows) changes[row.ordinal] = toChange(row);
   return changes;
 }
 

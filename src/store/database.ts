@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import { databaseUnavailable } from './database-errors.ts';
 import type { Sql, Statement } from './sql.ts';
+import { TIME_ZONE, typeParsers } from './timestamps.ts';
 import { inTransaction } from './transaction.ts';
 
 export interface Database extends Sql {
@@ -44,7 +45,8 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'async-task-manager',
-    options: PLANNING,
+    options: `${PLANNING} ${TIME_ZONE}`,
+    types: typeParsers,
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', (error) => {

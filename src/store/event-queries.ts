@@ -29,7 +29,7 @@ export async function changesOfEach(
     requests.map(({ version }) => version),
   ]);
   const histories = requests.map((): TaskChange[] => []);
-  for (const { ordinal, ...row } of rows) histories[ordinal - 1]?.push(toChange(row));
+  for (const row of rows) histories[row.ordinal - 1]?.push(toChange(row));
   return histories;
 }
 

@@ -60,7 +60,7 @@ try {
 }
 
 function start(...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', '--single-threaded-gc', ...args], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=16', ...args], {
     env,
     stdio: 'inherit',
   });
