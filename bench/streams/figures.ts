@@ -22,7 +22,7 @@ export function formatTable(rows: readonly Row[]): string {
 }
 
 /** @param share of the values that are no greater, such as 0.99 */
-export function quantile(values: readonly number[], share: number): number {
+export function quantile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort();
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }

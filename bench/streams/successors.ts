@@ -1,4 +1,4 @@
-import type { TaskChange, TaskStatus } from '../../../src/domain/task.ts';
+import type { TaskChange, TaskStatus } from '../../src/domain/task.ts';
 
 const NEXT: Partial<Record<TaskStatus, TaskStatus>> = {
   NEW: 'PENDING',

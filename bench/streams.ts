@@ -1,7 +1,7 @@
 /**
  * `make bench-streams`: what the live stream of this service takes, and how it compares with its parts on this machine.
  *
- *     node test/bench/streams.ts [fan-out | filter-fan-out | latency | stalled] [--json FILE] [--profile FOLDER]
+ *     node bench/streams.ts [fan-out | filter-fan-out | latency | stalled] [--json FILE] [--profile FOLDER]
  *
  * Uses the servers of DATABASE_URL and RABBITMQ_URL, in a database and a namespace of its own that are dropped at the
  * end. Compare the figures with each other, not between machines.
@@ -9,7 +9,7 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
-import { createReleases } from '../../src/shutdown.ts';
+import { createReleases } from '../src/shutdown.ts';
 import { measureFanOut } from './streams/fan-out.ts';
 import { type Findings, formatTable } from './streams/figures.ts';
 import { measureFilterFanOut } from './streams/filter-fan-out.ts';

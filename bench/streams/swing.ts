@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Task } from '../../../src/domain/task.ts';
-import { claim, release, type Transition } from '../../../src/domain/transitions.ts';
+import type { Task } from '../../src/domain/task.ts';
+import { claim, release, type Transition } from '../../src/domain/transitions.ts';
 
 const WORKER_ID = randomUUID();
 

@@ -1,14 +1,19 @@
 /** Loaded into an API process before its own code: tells from inside what cannot be seen from outside. */
-import pg from 'pg';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type pg from 'pg';
 import { serveCommands } from './commands.ts';
 
 export type ProbeCommands = typeof commands;
 
+// The one that the service uses: this folder has another for the rivals.
+const require = createRequire(join(import.meta.dirname, '../../package.json'));
+const { Client } = require('pg') as typeof pg;
 const statements = new Map<string, number>();
-const { query } = pg.Client.prototype;
+const { query } = Client.prototype;
 
 /** Counts each statement under its name, or what it begins with. */
-pg.Client.prototype.query = function count(
+Client.prototype.query = function count(
   this: pg.Client,
   ...args: [string | { name?: string; text: string }]
 ) {

@@ -1,4 +1,4 @@
-import { cursorOf, type StreamedChange } from '../../../src/tasks/cursor.ts';
+import { cursorOf, type StreamedChange } from '../../src/tasks/cursor.ts';
 import type { AudienceCommands } from './audience.ts';
 import { FOLDER, startChild } from './child.ts';
 import { type Contender, holdContest } from './contest.ts';

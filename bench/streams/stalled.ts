@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Task } from '../../../src/domain/task.ts';
-import { createAdvance } from '../../../src/tasks/advance.ts';
+import type { Task } from '../../src/domain/task.ts';
+import { createAdvance } from '../../src/tasks/advance.ts';
 import type { AudienceCommands } from './audience.ts';
 import { type Child, FOLDER, startChild } from './child.ts';
 import { countSince } from './count-since.ts';

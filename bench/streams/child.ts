@@ -6,20 +6,21 @@ import type { Answer, Call, Commands, Vitals } from './commands.ts';
 
 /** A process that was started for a measurement, and takes `Commands`. */
 export interface Child<Own extends Commands> {
+  readonly pid: number;
   ask<Name extends keyof (Own & Vitals) & string>(
     name: Name,
     ...argument: Parameters<(Own & Vitals)[Name]>
   ): Promise<Awaited<ReturnType<(Own & Vitals)[Name]>>>;
   /** Resolves to the first line it prints that contains `text`. Rejects when it ends without. */
   said(text: string): Promise<string>;
-  /** SIGINT, as Ctrl-C does. Resolves when it is gone. */
+  /** SIGINT, as Ctrl-C does, and SIGKILL for who does not listen. Resolves when it is gone. */
   stop(): Promise<void>;
 }
 
 /** Where the programs of the measurements are, from the root of the checkout. */
-export const FOLDER = 'test/bench/streams';
+export const FOLDER = 'bench/streams';
 
-const CHECKOUT = join(import.meta.dirname, '../../..');
+const CHECKOUT = join(import.meta.dirname, '../..');
 
 /** @param options.script path from the root of the checkout */
 export function startChild<Own extends Commands>(options: {
@@ -62,6 +63,7 @@ export function startChild<Own extends Commands>(options: {
   }
 
   return {
+    pid: child.pid ?? Number.NaN,
     ask(name, ...[argument]) {
       const call = Promise.withResolvers<unknown>();
       const id = count++;
@@ -82,7 +84,11 @@ export function startChild<Own extends Commands>(options: {
     },
     async stop() {
       child.kill('SIGINT');
+      const late = setTimeout(() => child.kill('SIGKILL'), STOPPED_WITHIN_MS);
       await gone;
+      clearTimeout(late);
     },
   };
 }
+
+const STOPPED_WITHIN_MS = 20_000;

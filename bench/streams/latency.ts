@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Task } from '../../../src/domain/task.ts';
+import type { Task } from '../../src/domain/task.ts';
 import type { AudienceCommands, Subscription } from './audience.ts';
 import { type Child, FOLDER, startChild } from './child.ts';
 import { countSince } from './count-since.ts';

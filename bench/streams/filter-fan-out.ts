@@ -1,5 +1,5 @@
-import type { Task } from '../../../src/domain/task.ts';
-import { createAdvance } from '../../../src/tasks/advance.ts';
+import type { Task } from '../../src/domain/task.ts';
+import { createAdvance } from '../../src/tasks/advance.ts';
 import type { AudienceCommands } from './audience.ts';
 import { FOLDER, startChild } from './child.ts';
 import { holdContest } from './contest.ts';

@@ -1,7 +1,7 @@
-import type { Task } from '../../../src/domain/task.ts';
-import type { Statement } from '../../../src/store/sql.ts';
-import { findTask } from '../../../src/store/task-queries.ts';
-import { createAdvance } from '../../../src/tasks/advance.ts';
+import type { Task } from '../../src/domain/task.ts';
+import type { Statement } from '../../src/store/sql.ts';
+import { findTask } from '../../src/store/task-queries.ts';
+import { createAdvance } from '../../src/tasks/advance.ts';
 import { sharedNow } from './commands.ts';
 import type { Service } from './service.ts';
 import { swing } from './swing.ts';

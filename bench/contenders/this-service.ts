@@ -1,0 +1,172 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import {
+  type Api,
+  type Contender,
+  type CreateRequest,
+  type Deployment,
+  type Site,
+  type StartOptions,
+  TASK,
+} from '../contender.ts';
+import { createDatabase } from '../database.ts';
+import type { Starts } from '../starts.ts';
+import { type Child, startChild } from '../streams/child.ts';
+import type { Commands } from '../streams/commands.ts';
+import { claimNamespace } from './namespace.ts';
+import { watchCompleted } from './watch-completed.ts';
+
+/** Every figure of this service is with these: slots of each priority of the one worker. */
+export const WORKER_CONCURRENCY = 'HIGH=100,MEDIUM=100,LOW=100';
+
+export const thisServiceOverRest = contend('this service, REST', {
+  path: '/api/v1/tasks/',
+  body: JSON.stringify(TASK),
+  status: 201,
+});
+
+export const thisServiceOverGraphql = contend('this service, GraphQL', {
+  path: '/graphql',
+  body: JSON.stringify({
+    query: 'mutation ($input: CreateTaskInput!) { createTask(input: $input) { id status } }',
+    variables: { input: TASK },
+  }),
+  status: 200,
+});
+
+export interface OwnDeployment extends Deployment {
+  /** Creates tasks by `createTasks`, as many in each request as it says and so many requests at a time. */
+  createInBulk(url: string, count: number, atATime: number): Promise<void>;
+}
+
+export async function deployThisService(site: Site, create: CreateRequest): Promise<OwnDeployment> {
+  const { releases } = site;
+  const { url: databaseUrl, sql } = await createDatabase(site);
+  const rabbitUrl = claimNamespace(site);
+  const env = {
+    DATABASE_URL: databaseUrl,
+    RABBITMQ_URL: rabbitUrl,
+    LOG_LEVEL: 'warn',
+    SHUTDOWN_GRACE_SECONDS: '0',
+    WORKER_CONCURRENCY,
+  };
+  await promisify(execFile)(process.execPath, ['src/migrate.ts'], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: { ...process.env, ...env },
+  });
+
+  function start<Own extends Commands>(
+    role: 'api' | 'worker',
+    execArgv: readonly string[],
+    more: Record<string, string>,
+  ): Child<Own> {
+    const child = startChild<Own>({
+      script: 'src/main.ts',
+      args: [role],
+      execArgv: ['--max-semi-space-size=16', ...execArgv],
+      env: { ...env, ...more },
+    });
+    releases.push(`the ${role}`, child.stop, STOPPED_WITHIN_MS);
+    return child;
+  }
+
+  async function startApi({ execArgv = [] }: StartOptions = {}): Promise<Api> {
+    const port = await freePort();
+    const { pid, stop } = start('api', execArgv, { PORT: String(port) });
+    const url = `http://127.0.0.1:${port}`;
+    await untilHealthy(url);
+    return { pid, url, stop };
+  }
+
+  async function createInBulk(url: string, count: number, atATime: number): Promise<void> {
+    let left = count;
+    async function createNext() {
+      while (left > 0) {
+        const size = Math.min(BULK, left);
+        left -= size;
+        await createTasks(url, size);
+      }
+    }
+    await Promise.all(Array.from({ length: atATime }, createNext));
+  }
+
+  return {
+    create,
+    startApi,
+    async startWorker({ execArgv = [] }: StartOptions = {}) {
+      const probe = ['--import', join(import.meta.dirname, 'simulate-starts.ts')];
+      const worker = start<Starts>('worker', [...probe, ...execArgv], {});
+      const born = 'select from workers where heartbeat_at is not null and pid = $1';
+      while ((await sql.query(born, [worker.pid])).rowCount === 0) await pause(20);
+      return worker;
+    },
+    createInBulk,
+    async enqueue(count) {
+      // The planner must not know how many there are: so it is in the minutes after a burst.
+      await sql.query('alter table tasks set (autovacuum_enabled = false)');
+      await sql.query('alter table task_events set (autovacuum_enabled = false)');
+      const api = await startApi();
+      await createInBulk(api.url, count, 4);
+      await api.stop();
+    },
+    async hasOpen() {
+      const open = "select from tasks where status in ('NEW', 'PENDING', 'IN_PROGRESS') limit 1";
+      return (await sql.query(open)).rowCount !== 0;
+    },
+    async completed() {
+      const { rows } = await sql.query<{ count: number; at: Date }>(
+        "select count(*)::int as count, max(finished_at) as at from tasks where status = 'COMPLETED'",
+      );
+      return { count: rows[0]?.count ?? 0, lastAt: Number(rows[0]?.at) };
+    },
+    watch: ({ url }) => watchCompleted(url, releases),
+  };
+}
+
+/** Tasks in a request of `createTasks`: as many as it takes. */
+const BULK = 1_000;
+const STOPPED_WITHIN_MS = 30_000;
+
+function contend(name: string, create: CreateRequest): Contender {
+  return {
+    name,
+    needs: ['PostgreSQL', 'RabbitMQ'],
+    deploy: (site) => deployThisService(site, create),
+  };
+}
+
+/** Others may take it in between, which has not been seen yet. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('It has no port.');
+  return address.port;
+}
+
+async function untilHealthy(url: string): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${url}/health`).catch(() => undefined);
+    const { status } = ((await answer?.json()) ?? {}) as { status?: boolean };
+    if (status === true) return;
+    await pause(50);
+  }
+}
+
+async function createTasks(url: string, count: number): Promise<void> {
+  const answer = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      query: 'mutation ($input: [CreateTaskInput!]!) { createTasks(input: $input) { id } }',
+      variables: { input: new Array(count).fill(TASK) },
+    }),
+  });
+  const { data, errors } = (await answer.json()) as { data?: unknown; errors?: unknown };
+  if (!data) throw new Error(`createTasks: ${JSON.stringify(errors)}`);
+}

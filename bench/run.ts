@@ -1,0 +1,73 @@
+/**
+ * `make bench`: this service beside its rivals, on what this machine has.
+ *
+ *     node bench/run.ts [--only SCENARIO]... [--rounds 5] [--tasks N]
+ *
+ * Every contender gets a database, a namespace and a prefix of its own in the servers of DATABASE_URL, RABBITMQ_URL and
+ * REDIS_URL, which are gone at the end. Compare the figures of one run with each other, not between machines.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import pino from 'pino';
+import type { Bench } from './bench.ts';
+import { describeMachine } from './machine.ts';
+import { measureWholeService } from './scenarios/whole-service.ts';
+import { findServers } from './servers.ts';
+import { type Findings, formatTable } from './streams/figures.ts';
+
+const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> = {
+  'whole-service': measureWholeService,
+};
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true },
+    rounds: { type: 'string', default: '5' },
+    tasks: { type: 'string' },
+    json: { type: 'string', default: join(import.meta.dirname, 'results/latest.json') },
+  },
+});
+const wanted = values.only ?? Object.keys(SCENARIOS);
+for (const name of wanted) {
+  if (!Object.hasOwn(SCENARIOS, name)) fail(`Scenarios: ${Object.keys(SCENARIOS).join(', ')}.`);
+}
+const tell = (line: string) => void process.stderr.write(`${line}\n`);
+const servers = await findServers(tell);
+const bench: Bench = {
+  servers,
+  rounds: Number(values.rounds),
+  tasks: values.tasks === undefined ? undefined : Number(values.tasks),
+  log: pino({ level: 'warn' }, pino.destination(2)),
+  open: new Set(),
+  tell,
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void leave());
+
+const machine = describeMachine(servers);
+process.stdout.write(`${formatTable(Object.entries(machine))}\n`);
+const scenarios: Record<string, object> = {};
+for (const name of wanted) {
+  tell(`${name} …`);
+  const findings = await SCENARIOS[name]?.(bench);
+  if (findings === undefined) continue;
+  scenarios[name] = findings.figures;
+  process.stdout.write(`\n${name}\n${formatTable(findings.rows)}\n`);
+}
+await mkdir(join(values.json, '..'), { recursive: true });
+const at = new Date().toISOString();
+const report = { at, machine, rounds: bench.rounds, scenarios };
+await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+tell(`Written to ${values.json}.`);
+
+/** Whatever a scenario is doing: what it has opened goes. */
+async function leave(): Promise<void> {
+  tell('Interrupted: cleans up.');
+  for (const releases of bench.open) await releases.run();
+  process.exit(130);
+}
+
+function fail(line: string): never {
+  process.stderr.write(`${line}\n`);
+  process.exit(1);
+}
