@@ -12,12 +12,24 @@ import { parseArgs } from 'node:util';
 import pino from 'pino';
 import type { Bench } from './bench.ts';
 import { describeMachine } from './machine.ts';
+import { measureBulkCreate } from './scenarios/bulk-create.ts';
+import { measureCreateUnderLoad } from './scenarios/create-under-load.ts';
+import { measureDrain } from './scenarios/drain.ts';
+import { measureFanOut } from './scenarios/fan-out.ts';
+import { measureIdleLatency } from './scenarios/idle-latency.ts';
+import { measureMemory } from './scenarios/memory.ts';
 import { measureWholeService } from './scenarios/whole-service.ts';
 import { findServers } from './servers.ts';
 import { type Findings, formatTable } from './streams/figures.ts';
 
 const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> = {
   'whole-service': measureWholeService,
+  drain: measureDrain,
+  'bulk-create': measureBulkCreate,
+  'idle-latency': measureIdleLatency,
+  'create-under-load': measureCreateUnderLoad,
+  memory: measureMemory,
+  'fan-out': measureFanOut,
 };
 
 const { values } = parseArgs({

@@ -15,4 +15,4 @@ export async function untilCompleted(deployment: Deployment, count: number): Pro
 
 const COMPLETED_WITHIN_MS = 180_000;
 /** Seldom, so as to take next to nothing from those who work; when the last was completed is stored with it. */
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 50;

@@ -34,7 +34,7 @@ async function deploy(site: Site, { withRow }: { withRow: boolean }): Promise<De
   const inJobs = {
     async hasOpen() {
       const { rowCount } = await sql.query('select from graphile_worker._private_jobs limit 1');
-      if (rowCount === 0 && Number.isNaN(emptyAt)) emptyAt = Date.now();
+      if (rowCount === 0) emptyAt = Date.now();
       return rowCount !== 0;
     },
     completed: async () => ({ count: enqueued, lastAt: emptyAt }),

@@ -12,6 +12,7 @@ export const pgBoss: Contender = {
     const settings = { name, databaseUrl, redisUrl: '', withRow: false, favour };
     const boss = await createBossQueue(settings);
     await boss.stop({ graceful: false });
+    let emptyAt = Number.NaN;
 
     return {
       create: postOf(TASK),
@@ -25,15 +26,17 @@ export const pgBoss: Contender = {
       },
       async hasOpen() {
         const open = "select from pgboss.job where name = $1 and state < 'completed' limit 1";
-        return (await sql.query(open, [QUEUE])).rowCount !== 0;
+        const { rowCount } = await sql.query(open, [QUEUE]);
+        if (rowCount === 0) emptyAt = Date.now();
+        return rowCount !== 0;
       },
       async completed() {
-        const { rows } = await sql.query<{ count: number; at: Date }>(
-          `select count(*)::int as count, max(completed_on) as at from pgboss.job
-           where name = $1 and state = 'completed'`,
+        const { rows } = await sql.query<{ count: number }>(
+          `select count(*)::int as count from pgboss.job where name = $1 and state = 'completed'`,
           [QUEUE],
         );
-        return { count: rows[0]?.count ?? 0, lastAt: Number(rows[0]?.at) };
+        // `completed_on` is when the statement for a whole batch began.
+        return { count: rows[0]?.count ?? 0, lastAt: emptyAt };
       },
       watch: undefined,
     };

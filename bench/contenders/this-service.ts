@@ -14,6 +14,7 @@ import {
   TASK,
 } from '../contender.ts';
 import { createDatabase } from '../database.ts';
+import { encodePost, openLightClient, type Request } from '../load/light-client.ts';
 import type { Starts } from '../starts.ts';
 import { type Child, startChild } from '../streams/child.ts';
 import type { Commands } from '../streams/commands.ts';
@@ -23,24 +24,29 @@ import { watchCompleted } from './watch-completed.ts';
 /** Every figure of this service is with these: slots of each priority of the one worker. */
 export const WORKER_CONCURRENCY = 'HIGH=100,MEDIUM=100,LOW=100';
 
-export const thisServiceOverRest = contend('this service, REST', {
-  path: '/api/v1/tasks/',
-  body: JSON.stringify(TASK),
-  status: 201,
-});
+/** How one task is asked for. */
+export const POST = {
+  rest: { path: '/api/v1/tasks/', body: JSON.stringify(TASK), status: 201 },
+  graphql: {
+    path: '/graphql',
+    body: JSON.stringify({
+      query: 'mutation ($input: CreateTaskInput!) { createTask(input: $input) { id status } }',
+      variables: { input: TASK },
+    }),
+    status: 200,
+  },
+} as const satisfies Record<string, CreateRequest>;
 
-export const thisServiceOverGraphql = contend('this service, GraphQL', {
-  path: '/graphql',
-  body: JSON.stringify({
-    query: 'mutation ($input: CreateTaskInput!) { createTask(input: $input) { id status } }',
-    variables: { input: TASK },
-  }),
-  status: 200,
-});
+export const thisServiceOverRest = contend('this service, REST', POST.rest);
+
+export const thisServiceOverGraphql = contend('this service, GraphQL', POST.graphql);
 
 export interface OwnDeployment extends Deployment {
+  startApi(options?: StartOptions): Promise<Api & Child<Record<never, never>>>;
   /** Creates tasks by `createTasks`, as many in each request as it says and so many requests at a time. */
   createInBulk(url: string, count: number, atATime: number): Promise<void>;
+  /** Creates a task that does not start today. @returns its id */
+  createLater(url: string): Promise<string>;
 }
 
 export async function deployThisService(site: Site, create: CreateRequest): Promise<OwnDeployment> {
@@ -74,23 +80,31 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
     return child;
   }
 
-  async function startApi({ execArgv = [] }: StartOptions = {}): Promise<Api> {
+  async function startApi({
+    execArgv = [],
+  }: StartOptions = {}): Promise<Api & Child<Record<never, never>>> {
     const port = await freePort();
-    const { pid, stop } = start('api', execArgv, { PORT: String(port) });
+    const child = start<Record<never, never>>('api', execArgv, { PORT: String(port) });
     const url = `http://127.0.0.1:${port}`;
     await untilHealthy(url);
-    return { pid, url, stop };
+    return { ...child, url };
   }
 
   async function createInBulk(url: string, count: number, atATime: number): Promise<void> {
+    const full = encodeCreateTasks(url, BULK);
     let left = count;
+
     async function createNext() {
+      const client = await openLightClient(url);
       while (left > 0) {
         const size = Math.min(BULK, left);
         left -= size;
-        await createTasks(url, size);
+        const body = await client.send(size === BULK ? full : encodeCreateTasks(url, size));
+        if (!body.startsWith('{"data":{')) throw new Error(`createTasks: ${body.slice(0, 500)}`);
       }
+      client.close();
     }
+
     await Promise.all(Array.from({ length: atATime }, createNext));
   }
 
@@ -105,6 +119,15 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
       return worker;
     },
     createInBulk,
+    async createLater(url) {
+      const client = await openLightClient(url);
+      const run_at = new Date(Date.now() + A_DAY_MS);
+      const body = JSON.stringify({ ...TASK, run_at });
+      const answer = await client.send(encodePost({ url, ...POST.rest, body }));
+      client.close();
+      const { id }: { id: string } = JSON.parse(answer);
+      return id;
+    },
     async enqueue(count) {
       // The planner must not know how many there are: so it is in the minutes after a burst.
       await sql.query('alter table tasks set (autovacuum_enabled = false)');
@@ -130,6 +153,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
 /** Tasks in a request of `createTasks`: as many as it takes. */
 const BULK = 1_000;
 const STOPPED_WITHIN_MS = 30_000;
+const A_DAY_MS = 86_400_000;
 
 function contend(name: string, create: CreateRequest): Contender {
   return {
@@ -158,15 +182,10 @@ async function untilHealthy(url: string): Promise<void> {
   }
 }
 
-async function createTasks(url: string, count: number): Promise<void> {
-  const answer = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      query: 'mutation ($input: [CreateTaskInput!]!) { createTasks(input: $input) { id } }',
-      variables: { input: new Array(count).fill(TASK) },
-    }),
+function encodeCreateTasks(url: string, count: number): Request {
+  const body = JSON.stringify({
+    query: 'mutation ($input: [CreateTaskInput!]!) { createTasks(input: $input) { id } }',
+    variables: { input: new Array(count).fill(TASK) },
   });
-  const { data, errors } = (await answer.json()) as { data?: unknown; errors?: unknown };
-  if (!data) throw new Error(`createTasks: ${JSON.stringify(errors)}`);
+  return encodePost({ url, ...POST.graphql, body });
 }

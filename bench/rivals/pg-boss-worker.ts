@@ -6,6 +6,8 @@ import { readSettings } from './settings.ts';
 const { started } = serveStarts();
 const boss = await openBoss(readSettings(), { isApi: false });
 
+// From the first fetch on, not only once thousands are in hand: others get theirs one by one.
+started('');
 await boss.work(
   QUEUE,
   {
