@@ -11,7 +11,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
 import type { Bench } from './bench.ts';
+import { leaveOnSignal } from './leave-on-signal.ts';
 import { describeMachine } from './machine.ts';
+import type { Report } from './report.ts';
 import { measureBulkCreate } from './scenarios/bulk-create.ts';
 import { measureCreateUnderLoad } from './scenarios/create-under-load.ts';
 import { measureDrain } from './scenarios/drain.ts';
@@ -54,11 +56,11 @@ const bench: Bench = {
   open: new Set(),
   tell,
 };
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void leave());
+leaveOnSignal(bench);
 
 const machine = describeMachine(servers);
 process.stdout.write(`${formatTable(Object.entries(machine))}\n`);
-const scenarios: Record<string, object> = {};
+const scenarios: Record<string, Report['scenarios'][string]> = {};
 for (const name of wanted) {
   tell(`${name} …`);
   const findings = await SCENARIOS[name]?.(bench);
@@ -68,16 +70,9 @@ for (const name of wanted) {
 }
 await mkdir(join(values.json, '..'), { recursive: true });
 const at = new Date().toISOString();
-const report = { at, machine, rounds: bench.rounds, scenarios };
+const report: Report = { at, machine, rounds: bench.rounds, scenarios };
 await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
 tell(`Written to ${values.json}.`);
-
-/** Whatever a scenario is doing: what it has opened goes. */
-async function leave(): Promise<void> {
-  tell('Interrupted: cleans up.');
-  for (const releases of bench.open) await releases.run();
-  process.exit(130);
-}
 
 function fail(line: string): never {
   process.stderr.write(`${line}\n`);

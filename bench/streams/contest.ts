@@ -59,9 +59,11 @@ function compare(bursts: ReadonlyMap<string, Burst[]>): Findings {
   const [own = []] = bursts.values();
   const results = [...bursts].map(([name, all]) => ({
     name,
-    perSecond: median(all.map(({ perSecond }) => perSecond)),
-    cpuUsPerMessage: median(all.map(({ cpuUs }) => cpuUs)),
-    clientCpuUsPerMessage: median(all.map(({ clientCpuUs }) => clientCpuUs)),
+    median: {
+      perSecond: median(all.map(({ perSecond }) => perSecond)),
+      cpuUsPerMessage: median(all.map(({ cpuUs }) => cpuUs)),
+      clientCpuUsPerMessage: median(all.map(({ clientCpuUs }) => clientCpuUs)),
+    },
     // Round by round, so that what else the machine does weighs on both.
     ratio: median(own.map(({ perSecond }, i) => perSecond / (all[i]?.perSecond ?? Number.NaN))),
     cpuRatio: median(all.map(({ cpuUs }, i) => cpuUs / (own[i]?.cpuUs ?? Number.NaN))),
@@ -70,13 +72,13 @@ function compare(bursts: ReadonlyMap<string, Burst[]>): Findings {
   const rows: Row[] = [
     ['', 'messages/s', 'first to it', 'by CPU', 'CPU µs/message', 'of the clients'],
     ...results.map(
-      ({ name, perSecond, ratio, cpuRatio, cpuUsPerMessage, clientCpuUsPerMessage }): Row => [
+      ({ name, median, ratio, cpuRatio }): Row => [
         name,
-        whole(perSecond),
+        whole(median.perSecond),
         ratio.toFixed(2),
         cpuRatio.toFixed(2),
-        cpuUsPerMessage.toFixed(2),
-        clientCpuUsPerMessage.toFixed(2),
+        median.cpuUsPerMessage.toFixed(2),
+        median.clientCpuUsPerMessage.toFixed(2),
       ],
     ),
   ];
