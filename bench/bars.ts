@@ -52,7 +52,7 @@ export function drawBars(panels: readonly Panel[], caption: string): string {
   parts.push(text({ x: 0, y: y + 10, className: 'caption', content: caption }));
   const height = y + CAPTION;
   const summary = panels.map(({ title }) => title).join('; ');
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escape(summary)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escapeText(summary)}">
   <style>${STYLE}
   </style>
 ${parts.join('\n')}
@@ -83,9 +83,9 @@ function text(options: {
     ...(className === undefined ? [] : [`class="${className}"`]),
     ...(anchor === undefined ? [] : [`text-anchor="${anchor}"`]),
   ];
-  return `  <text ${attributes.join(' ')}>${escape(content)}</text>`;
+  return `  <text ${attributes.join(' ')}>${escapeText(content)}</text>`;
 }
 
-function escape(content: string): string {
+function escapeText(content: string): string {
   return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpus, platform, release, totalmem } from 'node:os';
+import { cpus, loadavg, platform, release, totalmem } from 'node:os';
 import type { Servers } from './servers.ts';
 
 /** What the figures were measured on. */
@@ -10,6 +10,8 @@ export function describeMachine(servers: Servers): Record<string, string> {
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     system: `${platform()} ${release()}`,
     'Node.js': process.version,
+    // Of the minute before. Anything near the number of cores means that somebody else is at work.
+    'load before': (loadavg()[0] ?? NaN).toFixed(2),
     commit: commit(),
     ...Object.fromEntries(
       Object.entries(servers).map(([name, { description }]) => [name, description]),

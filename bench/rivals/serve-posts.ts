@@ -19,10 +19,7 @@ export function servePosts(create: (body: object) => Promise<string>): void {
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    await once(request, 'end');
-    const id = await create(JSON.parse(Buffer.concat(chunks).toString()));
+    const id = await create(JSON.parse(await readBody(request)));
     const text = JSON.stringify({ id });
     const headers = { 'content-type': 'application/json', 'content-length': text.length };
     response.writeHead(201, headers).end(text);
@@ -37,4 +34,13 @@ export function servePosts(create: (body: object) => Promise<string>): void {
       return `http://127.0.0.1:${address.port}`;
     },
   } satisfies ApiCommands);
+}
+
+function readBody(request: IncomingMessage): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => resolve(Buffer.concat(chunks).toString()));
+  request.on('error', reject);
+  return promise;
 }
