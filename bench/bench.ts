@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { createReleases, type Releases } from '../src/shutdown.ts';
+import { createReleases } from '../src/shutdown.ts';
 import type { Contender, Site } from './contender.ts';
 import type { Servers } from './servers.ts';
 
@@ -10,8 +10,10 @@ export interface Bench {
   /** How many tasks, where a scenario's own number is not wanted. */
   readonly tasks: number | undefined;
   readonly log: Logger;
-  /** What is open at the moment: the last first to go when this is interrupted. */
-  readonly open: Set<Releases>;
+  /** How to close what is open at the moment. */
+  readonly open: Set<() => Promise<void>>;
+  /** Fires when this is interrupted. */
+  readonly signal: AbortSignal;
   tell(line: string): void;
 }
 
@@ -26,19 +28,33 @@ export function present(bench: Bench, contenders: readonly Contender[]): Contend
 
 /** Does something in a place of its own, and leaves nothing of it behind. */
 export async function onSite<T>(
-  { servers, log, open }: Bench,
+  { servers, log, open, signal }: Bench,
   favour: Site['favour'],
   work: (site: Site) => Promise<T>,
 ): Promise<T> {
   const releases = createReleases(log);
-  open.add(releases);
+  const close = inTurn(releases.run);
+  open.add(close);
   sites += 1;
   try {
     return await work({ servers, releases, favour, name: `bench_${process.pid}_${sites}` });
+  } catch (error) {
+    // What it was working with has been taken from it. The process is about to end.
+    if (signal.aborted) await new Promise(() => {});
+    throw error;
   } finally {
-    await releases.run();
-    open.delete(releases);
+    await close();
+    open.delete(close);
   }
 }
 
 let sites = 0;
+
+/** Whoever calls it while it is at it waits for both, so that nobody leaves in the middle. */
+function inTurn(work: () => Promise<void>): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => {
+    last = last.then(work);
+    return last;
+  };
+}

@@ -31,8 +31,9 @@ const contender = values.over === 'graphql' ? thisServiceOverGraphql : thisServi
 const tell = (line: string) => void process.stderr.write(`${line}\n`);
 const log = pino({ level: 'warn' }, pino.destination(2));
 const servers = await findServers(tell);
-const bench: Bench = { servers, rounds: 1, tasks: undefined, log, open: new Set(), tell };
-leaveOnSignal(bench);
+const open: Bench['open'] = new Set();
+const signal = leaveOnSignal({ open, tell });
+const bench: Bench = { servers, rounds: 1, tasks: undefined, log, open, signal, tell };
 
 const folder = join(import.meta.dirname, 'results', `profile-${role}-${Date.now()}`);
 await mkdir(folder, { recursive: true });

@@ -48,15 +48,16 @@ for (const name of wanted) {
 }
 const tell = (line: string) => void process.stderr.write(`${line}\n`);
 const servers = await findServers(tell);
+const open: Bench['open'] = new Set();
 const bench: Bench = {
   servers,
   rounds: Number(values.rounds),
   tasks: values.tasks === undefined ? undefined : Number(values.tasks),
   log: pino({ level: 'warn' }, pino.destination(2)),
-  open: new Set(),
+  open,
+  signal: leaveOnSignal({ open, tell }),
   tell,
 };
-leaveOnSignal(bench);
 
 const machine = describeMachine(servers);
 process.stdout.write(`${formatTable(Object.entries(machine))}\n`);
