@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 
 /** Processor time that a process has used so far, in milliseconds; not a number where there is no `/proc`. */
 export async function cpuMs(pid: number): Promise<number> {
@@ -10,6 +11,14 @@ export async function cpuMs(pid: number): Promise<number> {
 }
 
 const MS_PER_TICK = 10;
+
+/** The same of all processes of this machine together. */
+export function machineCpuMs(): number {
+  return cpus().reduce(
+    (sum, { times }) => sum + times.user + times.nice + times.sys + times.irq,
+    0,
+  );
+}
 
 /** Bytes of memory that a process has in RAM; not a number where there is no `/proc`. */
 export async function residentBytes(pid: number): Promise<number> {

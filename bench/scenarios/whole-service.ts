@@ -5,7 +5,7 @@ import { graphileWorkerWithRow } from '../contenders/graphile-worker.ts';
 import { pgBoss } from '../contenders/pg-boss.ts';
 import { thisServiceOverGraphql, thisServiceOverRest } from '../contenders/this-service.ts';
 import type { LoadCommands } from '../load/load.ts';
-import { cpuMs } from '../process-usage.ts';
+import { cpuMs, machineCpuMs } from '../process-usage.ts';
 import { type Figures, holdRounds, ratios } from '../rounds.ts';
 import { startChild } from '../streams/child.ts';
 import { type Findings, quantile, whole } from '../streams/figures.ts';
@@ -38,7 +38,7 @@ export async function measureWholeService(bench: Bench): Promise<Findings> {
   const byPosts = ratios(results, 'postsPerSecond');
   return {
     rows: [
-      ['', 'POST/s', 'REST to it', 'completed/s', 'REST to it', 'p50 ms', 'p99 ms', 'load CPU'],
+      HEAD,
       ...results.map(({ name, median }): [string, ...string[]] => [
         name,
         whole(median.postsPerSecond ?? NaN),
@@ -48,6 +48,8 @@ export async function measureWholeService(bench: Bench): Promise<Findings> {
         (median.p50Ms ?? NaN).toFixed(1),
         (median.p99Ms ?? NaN).toFixed(1),
         (median.loadCpuShare ?? NaN).toFixed(2),
+        whole((median.apiCpuUsPerTask ?? NaN) + (median.workerCpuUsPerTask ?? NaN)),
+        whole(median.serversCpuUsPerTask ?? NaN),
       ]),
     ],
     figures: {
@@ -58,7 +60,20 @@ export async function measureWholeService(bench: Bench): Promise<Findings> {
   };
 }
 
-/** @param options.execArgv more options of Node, for one of the two processes */
+const HEAD: [string, ...string[]] = [
+  '',
+  'POST/s',
+  'REST to it',
+  'completed/s',
+  'REST to it',
+  'p50 ms',
+  'p99 ms',
+  'load CPU',
+  'CPU µs/task, own',
+  'servers',
+];
+
+/** @param options.apiArgv, options.workerArgv more options of Node */
 export async function serve(
   contender: Contender,
   site: Site,
@@ -78,12 +93,16 @@ export async function serve(
   await untilCompleted(deployment, warmUp);
   const pids = [api.pid, worker.pid, load.pid];
   const before = await Promise.all(pids.map(cpuMs));
+  const machineBefore = machineCpuMs();
   const posted = await load.ask('postAll', { target, connections, count: tasks });
   const { lastAt } = await untilCompleted(deployment, warmUp + tasks);
   const after = await Promise.all(pids.map(cpuMs));
+  const machineMs = machineCpuMs() - machineBefore;
 
   const { startedAt, endedAt, latenciesMs } = posted;
-  const [apiCpuMs, workerCpuMs, loadCpuMs] = after.map((ms, i) => ms - (before[i] ?? NaN));
+  const used = after.map((ms, i) => ms - (before[i] ?? NaN));
+  const [apiCpuMs, workerCpuMs, loadCpuMs] = used;
+  const otherCpuMs = used.reduce((left, ms) => left - ms, machineMs);
   const lastMs = Math.max(endedAt, lastAt) - startedAt;
   return {
     postsPerSecond: (tasks / (endedAt - startedAt)) * 1_000,
@@ -94,5 +113,7 @@ export async function serve(
     loadCpuShare: (loadCpuMs ?? NaN) / (endedAt - startedAt),
     apiCpuUsPerTask: ((apiCpuMs ?? NaN) / tasks) * 1_000,
     workerCpuUsPerTask: ((workerCpuMs ?? NaN) / tasks) * 1_000,
+    // PostgreSQL, RabbitMQ and Redis, if nobody else is at work.
+    serversCpuUsPerTask: (otherCpuMs / tasks) * 1_000,
   };
 }
