@@ -1,4 +1,4 @@
-import type { Figures } from './rounds.ts';
+import type { Result } from './rounds.ts';
 
 /** What `make bench` writes. */
 export interface Report {
@@ -6,6 +6,11 @@ export interface Report {
   at: string;
   machine: Readonly<Record<string, string>>;
   rounds: number;
-  /** By name. A scenario may say more than this. */
-  scenarios: Readonly<Record<string, { results?: readonly { name: string; median: Figures }[] }>>;
+  /** By name. */
+  scenarios: Readonly<Record<string, ScenarioReport>>;
+}
+
+/** A scenario may say more than this. */
+export interface ScenarioReport {
+  results?: readonly Result[];
 }

@@ -34,17 +34,17 @@ export async function holdRounds(bench: Bench, entries: readonly Entry[]): Promi
   }));
 }
 
-/**
- * The first to each of the others by one figure: the median of what each round gives, since both had the same machine
- * in that round.
- */
+/** The first to each of the others by one figure. */
 export function ratios(results: readonly Result[], figure: string): Record<string, number> {
   const [own, ...others] = results;
-  return Object.fromEntries(
-    others.map(({ name, rounds }) => [
-      name,
-      median(rounds.map((round, i) => (own?.rounds[i]?.[figure] ?? NaN) / (round[figure] ?? NaN))),
-    ]),
+  if (own === undefined) return {};
+  return Object.fromEntries(others.map((other) => [other.name, ratioOf(own, other, figure)]));
+}
+
+/** The median of what each round gives, since both had the same machine in that round. */
+export function ratioOf(own: Result, other: Result, figure: string): number {
+  return median(
+    other.rounds.map((round, i) => (own.rounds[i]?.[figure] ?? NaN) / (round[figure] ?? NaN)),
   );
 }
 

@@ -13,7 +13,7 @@ import pino from 'pino';
 import type { Bench } from './bench.ts';
 import { leaveOnSignal } from './leave-on-signal.ts';
 import { describeMachine } from './machine.ts';
-import type { Report } from './report.ts';
+import type { Report, ScenarioReport } from './report.ts';
 import { measureBulkCreate } from './scenarios/bulk-create.ts';
 import { measureCreateUnderLoad } from './scenarios/create-under-load.ts';
 import { measureDrain } from './scenarios/drain.ts';
@@ -23,6 +23,7 @@ import { measureMemory } from './scenarios/memory.ts';
 import { measureWholeService } from './scenarios/whole-service.ts';
 import { findServers } from './servers.ts';
 import { type Findings, formatTable } from './streams/figures.ts';
+import { summarize } from './summary.ts';
 
 const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> = {
   'whole-service': measureWholeService,
@@ -61,7 +62,7 @@ const bench: Bench = {
 
 const machine = describeMachine(servers);
 process.stdout.write(`${formatTable(Object.entries(machine))}\n`);
-const scenarios: Record<string, Report['scenarios'][string]> = {};
+const scenarios: Record<string, ScenarioReport> = {};
 for (const name of wanted) {
   tell(`${name} …`);
   const findings = await SCENARIOS[name]?.(bench);
@@ -69,6 +70,7 @@ for (const name of wanted) {
   scenarios[name] = findings.figures;
   process.stdout.write(`\n${name}\n${formatTable(findings.rows)}\n`);
 }
+process.stdout.write(`\nin short\n${formatTable(summarize({ scenarios }))}\n`);
 await mkdir(join(values.json, '..'), { recursive: true });
 const at = new Date().toISOString();
 const report: Report = { at, machine, rounds: bench.rounds, scenarios };

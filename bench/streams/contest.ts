@@ -67,7 +67,7 @@ function compare(bursts: ReadonlyMap<string, Burst[]>): Findings {
     // Round by round, so that what else the machine does weighs on both.
     ratio: median(own.map(({ perSecond }, i) => perSecond / (all[i]?.perSecond ?? Number.NaN))),
     cpuRatio: median(all.map(({ cpuUs }, i) => cpuUs / (own[i]?.cpuUs ?? Number.NaN))),
-    perSecondOfRounds: all.map(({ perSecond }) => Math.round(perSecond)),
+    rounds: all,
   }));
   const rows: Row[] = [
     ['', 'messages/s', 'first to it', 'by CPU', 'CPU µs/message', 'of the clients'],

@@ -1,4 +1,4 @@
-/** One line of a table: what was measured, and the value with its unit. */
+/** One line of a table: what was measured, and the values with their units. */
 export type Row = [name: string, ...values: string[]];
 
 /** What a scenario has found: for people, and for machines. */
