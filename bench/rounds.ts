@@ -34,12 +34,14 @@ export async function holdRounds(bench: Bench, entries: readonly Entry[]): Promi
   }));
 }
 
-/** The first to each of the others by one figure. */
+/** The first, which is this service, to each of the others by one figure; nothing where it was left out. */
 export function ratios(results: readonly Result[], figure: string): Record<string, number> {
   const [own, ...others] = results;
-  if (own === undefined) return {};
+  if (!own?.name.startsWith(OWN)) return {};
   return Object.fromEntries(others.map((other) => [other.name, ratioOf(own, other, figure)]));
 }
+
+const OWN = 'this service';
 
 /** The median of what each round gives, since both had the same machine in that round. */
 export function ratioOf(own: Result, other: Result, figure: string): number {

@@ -62,20 +62,32 @@ const bench: Bench = {
 
 const machine = describeMachine(servers);
 process.stdout.write(`${formatTable(Object.entries(machine))}\n`);
+await mkdir(join(values.json, '..'), { recursive: true });
 const scenarios: Record<string, ScenarioReport> = {};
 for (const name of wanted) {
   tell(`${name} …`);
-  const findings = await SCENARIOS[name]?.(bench);
+  const findings = await measure(name);
   if (findings === undefined) continue;
   scenarios[name] = findings.figures;
   process.stdout.write(`\n${name}\n${formatTable(findings.rows)}\n`);
+  // After each, so that what a long run has found is not lost with its end.
+  const at = new Date().toISOString();
+  const report: Report = { at, machine, rounds: bench.rounds, scenarios };
+  await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
 }
 process.stdout.write(`\nin short\n${formatTable(summarize({ scenarios }))}\n`);
-await mkdir(join(values.json, '..'), { recursive: true });
-const at = new Date().toISOString();
-const report: Report = { at, machine, rounds: bench.rounds, scenarios };
-await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
 tell(`Written to ${values.json}.`);
+
+/** One that fails does not keep the others from being measured. */
+async function measure(name: string): Promise<Findings | undefined> {
+  try {
+    return await SCENARIOS[name]?.(bench);
+  } catch (error) {
+    bench.log.error({ err: error }, `${name} failed`);
+    process.exitCode = 1;
+    return undefined;
+  }
+}
 
 function fail(line: string): never {
   process.stderr.write(`${line}\n`);

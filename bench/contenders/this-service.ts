@@ -86,7 +86,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
     const port = await freePort();
     const child = start<Record<never, never>>('api', execArgv, { PORT: String(port) });
     const url = `http://127.0.0.1:${port}`;
-    await untilHealthy(url);
+    await until(() => isHealthy(url), child);
     return { ...child, url };
   }
 
@@ -115,7 +115,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
       const probe = ['--import', join(import.meta.dirname, 'simulate-starts.ts')];
       const worker = start<Starts>('worker', [...probe, ...execArgv], {});
       const born = 'select from workers where heartbeat_at is not null and pid = $1';
-      while ((await sql.query(born, [worker.pid])).rowCount === 0) await pause(20);
+      await until(async () => (await sql.query(born, [worker.pid])).rowCount !== 0, worker);
       return worker;
     },
     createInBulk,
@@ -173,12 +173,17 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilHealthy(url: string): Promise<void> {
-  for (;;) {
-    const answer = await fetch(`${url}/health`).catch(() => undefined);
-    const { status } = ((await answer?.json()) ?? {}) as { status?: boolean };
-    if (status === true) return;
-    await pause(50);
+async function isHealthy(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/health`).catch(() => undefined);
+  const { status } = ((await answer?.json()) ?? {}) as { status?: boolean };
+  return status === true;
+}
+
+/** @throws when the process ends before it is so */
+async function until(isSo: () => Promise<boolean>, child: Pick<Child<Commands>, 'hasEnded'>) {
+  while (!(await isSo())) {
+    if (child.hasEnded()) throw new Error('A process of this service has ended.');
+    await pause(20);
   }
 }
 

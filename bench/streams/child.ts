@@ -7,6 +7,7 @@ import type { Answer, Call, Commands, Vitals } from './commands.ts';
 /** A process that was started for a measurement, and takes `Commands`. */
 export interface Child<Own extends Commands> {
   readonly pid: number;
+  hasEnded(): boolean;
   ask<Name extends keyof (Own & Vitals) & string>(
     name: Name,
     ...argument: Parameters<(Own & Vitals)[Name]>
@@ -64,6 +65,7 @@ export function startChild<Own extends Commands>(options: {
 
   return {
     pid: child.pid ?? Number.NaN,
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     ask(name, ...[argument]) {
       const call = Promise.withResolvers<unknown>();
       const id = count++;
