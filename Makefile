@@ -1,6 +1,6 @@
 # Every target runs from a fresh clone; what the environment sets is passed through, e.g. `PORT=8001 make start`.
 .DEFAULT_GOAL := help
-.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench bench-streams faults soak
+.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench bench-streams bench-chart profile faults soak
 
 # The Node of package.json, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -50,11 +50,17 @@ typecheck: node_modules ## Check the types
 codegen: node_modules ## Write schema.graphql and the typed documents
 	@npm run --silent codegen
 
-bench: node_modules ## Measure this service on this machine
-	@npm run --silent bench
+bench: node_modules bench/node_modules ## Measure this service beside its rivals: ARGS='--only drain --rounds 3'
+	@exec node bench/run.ts $(ARGS)
 
-bench-streams: node_modules ## Measure the live stream: fan-out, latency, and a subscriber that stalls
-	@npm run --silent bench:streams
+bench-streams: node_modules bench/node_modules ## Measure the live stream: fan-out, latency, and a subscriber that stalls
+	@exec node bench/streams.ts $(ARGS)
+
+bench-chart: node_modules ## Draw the results of the last `make bench` for the README
+	@exec node bench/chart.ts $(ARGS)
+
+profile: node_modules bench/node_modules ## Where the api spends its time under load, or ROLE=worker
+	@exec node bench/profile.ts $(ROLE) $(ARGS)
 
 soak: node_modules ## Ten minutes of load while things break; then every task is accounted for
 	@npm run --silent soak
@@ -66,6 +72,14 @@ node_modules: node_modules/.package-lock.json src/generated/pothos-types.ts
 
 src/generated/pothos-types.ts: prisma/schema.prisma | node_modules/.package-lock.json
 	@npm run --silent generate
+	@touch $@
+
+# The rivals have a package of their own: none of them is a dependency of this one.
+bench/node_modules: bench/node_modules/.package-lock.json
+
+bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json
+	@echo 'Installing what to compare with...'
+	@npm ci --prefix bench --loglevel=error
 	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json

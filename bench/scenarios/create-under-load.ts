@@ -1,0 +1,70 @@
+import { type Bench, onSite, present } from '../bench.ts';
+import type { Contender, Site } from '../contender.ts';
+import { thisServiceOverRest } from '../contenders/this-service.ts';
+import type { LoadCommands } from '../load/load.ts';
+import { type Figures, holdRounds } from '../rounds.ts';
+import { startChild } from '../streams/child.ts';
+import { type Findings, quantile, whole } from '../streams/figures.ts';
+import { untilCompleted } from '../until-completed.ts';
+
+const FLAT_OUT = 5_000;
+const FLAT_OUT_CONNECTIONS = 50;
+const SECONDS = 10;
+/** More than are ever busy at once, unless it falls behind. */
+const CONNECTIONS = 200;
+
+/**
+ * POST at half of what it takes at most, at a steady pace and with the worker on. What it takes at most is found just
+ * before, in the same place, which warms it up as well.
+ */
+export async function measureCreateUnderLoad(bench: Bench): Promise<Findings> {
+  const results = await holdRounds(
+    bench,
+    present(bench, [thisServiceOverRest]).map((contender) => ({
+      name: contender.name,
+      measure: () => onSite(bench, 'throughput', (site) => pace(contender, site)),
+    })),
+  );
+  return {
+    rows: [
+      ['', 'at most/s', 'POST/s', 'p50 ms', 'p99 ms', 'worst ms'],
+      ...results.map(({ name, median }): [string, ...string[]] => [
+        name,
+        whole(median.atMostPerSecond ?? NaN),
+        whole(median.postsPerSecond ?? NaN),
+        (median.p50Ms ?? NaN).toFixed(1),
+        (median.p99Ms ?? NaN).toFixed(1),
+        (median.worstMs ?? NaN).toFixed(1),
+      ]),
+    ],
+    figures: { seconds: SECONDS, results },
+  };
+}
+
+async function pace(contender: Contender, site: Site): Promise<Figures> {
+  const deployment = await contender.deploy(site);
+  await deployment.startWorker();
+  const api = await deployment.startApi();
+  const load = startChild<LoadCommands>({ script: 'bench/load/load.ts' });
+  site.releases.push('the load', load.stop);
+  const target = { url: api.url, ...deployment.create };
+
+  const flatOut = { target, count: FLAT_OUT, connections: FLAT_OUT_CONNECTIONS };
+  await load.ask('postAll', flatOut);
+  await untilCompleted(deployment, FLAT_OUT);
+  const { startedAt, endedAt } = await load.ask('postAll', flatOut);
+  await untilCompleted(deployment, FLAT_OUT * 2);
+  const atMostPerSecond = (FLAT_OUT / (endedAt - startedAt)) * 1_000;
+
+  const steadily = { perSecond: atMostPerSecond / 2, seconds: SECONDS, connections: CONNECTIONS };
+  const posted = await load.ask('postSteadily', { target, ...steadily });
+  const { latenciesMs } = posted;
+  await untilCompleted(deployment, FLAT_OUT * 2 + latenciesMs.length);
+  return {
+    atMostPerSecond,
+    postsPerSecond: (latenciesMs.length / (posted.endedAt - posted.startedAt)) * 1_000,
+    p50Ms: quantile(latenciesMs, 0.5),
+    p99Ms: quantile(latenciesMs, 0.99),
+    worstMs: quantile(latenciesMs, 1),
+  };
+}
