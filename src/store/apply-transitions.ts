@@ -112,7 +112,6 @@ history as (
 )
 select t.ordinal, ${TASK_COLUMNS}, ${EVENT_COLUMNS}
 from changed t
-join history e on e.task_id = t.id
-order by t.ordinal`;
+join history e on e.task_id = t.id`;
   return { name, text };
 }
