@@ -22,7 +22,7 @@ import { claimNamespace } from './namespace.ts';
 import { watchCompleted } from './watch-completed.ts';
 
 /** Every figure of this service is with these: slots of each priority of the one worker. */
-export const WORKER_CONCURRENCY = 'HIGH=100,MEDIUM=100,LOW=100';
+export const WORKER_CONCURRENCY = process.env.AB_W ? 'HIGH=100,MEDIUM='+process.env.AB_W+',LOW=100' : 'HIGH=100,MEDIUM=100,LOW=100';
 
 /** How one task is asked for. */
 export const POST = {
@@ -58,7 +58,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
     RABBITMQ_URL: rabbitUrl,
     LOG_LEVEL: 'warn',
     SHUTDOWN_GRACE_SECONDS: '0',
-    WORKER_CONCURRENCY,
+    WORKER_CONCURRENCY: process.env.AB_W ? 'HIGH=100,MEDIUM='+process.env.AB_W+',LOW=100' : WORKER_CONCURRENCY,
   };
   await promisify(execFile)(process.execPath, ['src/migrate.ts'], {
     cwd: join(import.meta.dirname, '../..'),

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { Json, TaskChange, TaskError, TaskProgress, TaskRetry } from '../domain/task.ts';
+import type {
+  Json,
+  Task,
+  TaskChange,
+  TaskError,
+  TaskEvent,
+  TaskProgress,
+  TaskRetry,
+} from '../domain/task.ts';
 import {
   ATTEMPT_OUTCOMES,
   LARGE_FIELDS,
@@ -8,6 +16,7 @@ import {
   TASK_STATUSES,
 } from '../domain/task.ts';
 import type { TaskMessage } from './messages.ts';
+import { timeText } from './time-text.ts';
 
 /** Not what this service sends: no JSON, or JSON of another shape. */
 export class MalformedMessage extends Error {
@@ -28,7 +37,7 @@ export function decodeTaskMessage(content: Buffer): TaskMessage {
  * would go to every process that listens, and few of their clients select it.
  */
 export function encodeTaskChange({ event, task }: TaskChange): Buffer {
-  const text = JSON.stringify({ event: { ...event, seq: String(event.seq) }, task });
+  const text = JSON.stringify({ event: toWireEvent(event), task: toWireTask(task) });
   if (text.length <= MAX_CARRIED_LENGTH) return Buffer.from(text);
   const omitted = LARGE_FIELDS.filter(
     (field) => JSON.stringify(task[field]).length > MAX_CARRIED_LENGTH,
@@ -36,6 +45,53 @@ export function encodeTaskChange({ event, task }: TaskChange): Buffer {
   if (omitted.length === 0) return Buffer.from(text);
   const nothing = Object.fromEntries(omitted.map((field) => [field, null]));
   return encodeTaskChange({ event, task: { ...task, ...nothing, omitted } });
+}
+
+/** As JSON would have them; said field by field, since `JSON.stringify` takes ten times as long over a Date. */
+function toWireEvent(event: TaskEvent): Record<keyof TaskEvent, Json | undefined> {
+  return {
+    taskId: event.taskId,
+    version: event.version,
+    seq: String(event.seq),
+    status: event.status,
+    previousStatus: event.previousStatus,
+    attempt: event.attempt,
+    at: timeText(event.at),
+    reason: event.reason,
+    outcome: event.outcome,
+    workerId: event.workerId,
+    error: event.error,
+  };
+}
+
+function toWireTask(task: Task): Record<keyof Task, Json | readonly Json[] | undefined> {
+  return {
+    id: task.id,
+    title: task.title,
+    description: task.description,
+    priority: task.priority,
+    status: task.status,
+    type: task.type,
+    payload: task.payload,
+    result: task.result,
+    error: task.error,
+    attempt: task.attempt,
+    maxAttempts: task.maxAttempts,
+    attemptBudget: task.attemptBudget,
+    timeoutSeconds: task.timeoutSeconds,
+    retry: task.retry,
+    progress: task.progress,
+    progressMessage: task.progressMessage,
+    version: task.version,
+    workerId: task.workerId,
+    createdAt: timeText(task.createdAt),
+    runAt: timeText(task.runAt),
+    expiresAt: task.expiresAt && timeText(task.expiresAt),
+    queuedAt: task.queuedAt && timeText(task.queuedAt),
+    startedAt: task.startedAt && timeText(task.startedAt),
+    finishedAt: task.finishedAt && timeText(task.finishedAt),
+    omitted: task.omitted,
+  };
 }
 
 /** Fields it does not know are left out, so that a newer process may add some. @throws MalformedMessage */

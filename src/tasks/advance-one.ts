@@ -12,8 +12,10 @@ export type AdvanceOne = (transition: Transition) => Promise<Outcome>;
 /** What became of a transition: the change, or what the row was seen to be when its guard no longer held. */
 export type Outcome = { change: TaskChange } | { change: undefined; seen: Glance };
 
-/** Batches on their way at a time. A statement costs as much as twenty of its rows: what waits for it is done the cheaper. */
-const MAX_IN_FLIGHT = 1;
+/** Batches on their way at a time: one is computed while the next is committed. */
+const MAX_IN_FLIGHT = 2;
+/** A statement costs as much as twenty of its rows: so many share it. */
+const MIN_ROWS_BESIDE = 50;
 const MAX_ROWS = 500;
 /** How many a transition is tried in. A row that was committed between a batch and the look at it is free in the next. */
 const BATCHES = 2;
@@ -30,6 +32,7 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
     weigh: () => 1,
     maxWeight: MAX_ROWS,
     maxInFlight: MAX_IN_FLIGHT,
+    minWeightBeside: MIN_ROWS_BESIDE,
     keyOf: ({ taskId }) => taskId,
     isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
   });

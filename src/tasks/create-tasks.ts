@@ -28,6 +28,8 @@ export type CreateTasks = (
 
 /** Batches on their way at a time: one is committed while the next waits for its confirmations. */
 const MAX_IN_FLIGHT = 2;
+/** A transaction costs as much as twenty of its rows: so many share it. */
+const MIN_ROWS_BESIDE = 20;
 const MAX_ROWS = 500;
 
 /**
@@ -46,6 +48,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     weigh: (rows) => rows.length,
     maxWeight: MAX_ROWS,
     maxInFlight: MAX_IN_FLIGHT,
+    minWeightBeside: MIN_ROWS_BESIDE,
     isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
   });
   return (inputs, signal) => create(inputs.map(toRow), signal);

@@ -14,17 +14,25 @@ export function createMicroBatch<Item, Result>(options: {
   /** A batch takes no further item once it weighs this much. */
   maxWeight: number;
   maxInFlight: number;
+  /**
+   * While others are on their way, a batch starts only once it weighs this much: what a batch costs whatever is in it
+   * should be shared by so many.
+   */
+  minWeightBeside: number;
   /** Of two items with the same key the second waits for another batch. */
   keyOf?: (item: Item) => unknown;
   isShared: (error: unknown) => boolean;
 }): (item: Item, signal?: AbortSignal) => Promise<Result> {
-  const { run, weigh, maxWeight, maxInFlight, keyOf, isShared } = options;
+  const { run, weigh, maxWeight, maxInFlight, minWeightBeside, keyOf, isShared } = options;
   let waiting: Call<Item, Result>[] = [];
   let inFlight = 0;
+  let startIsDue = false;
 
   function startBatches() {
-    dropAbandoned();
-    while (waiting.length > 0 && inFlight < maxInFlight) {
+    startIsDue = false;
+    while (mayStart()) {
+      waiting = withoutAbandoned(waiting);
+      if (waiting.length === 0) return;
       inFlight += 1;
       void finish(takeBatch()).finally(() => {
         inFlight -= 1;
@@ -33,9 +41,11 @@ export function createMicroBatch<Item, Result>(options: {
     }
   }
 
-  function dropAbandoned() {
-    if (inFlight === maxInFlight) return;
-    waiting = withoutAbandoned(waiting);
+  function mayStart(): boolean {
+    if (waiting.length === 0 || inFlight >= maxInFlight) return false;
+    return (
+      inFlight === 0 || waiting.reduce((sum, { item }) => sum + weigh(item), 0) >= minWeightBeside
+    );
   }
 
   function withoutAbandoned(calls: readonly Call<Item, Result>[]): Call<Item, Result>[] {
@@ -89,7 +99,8 @@ export function createMicroBatch<Item, Result>(options: {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     waiting.push({ item, signal, resolve, reject });
     // On the next turn: calls that arrive in the same one belong together.
-    if (waiting.length === 1) setImmediate(startBatches);
+    if (!startIsDue) setImmediate(startBatches);
+    startIsDue = true;
     return promise;
   };
 }

@@ -23,6 +23,7 @@ export function createTaskHistory(sql: Sql): TaskHistory {
     weigh: () => 1,
     maxWeight: MAX_TASKS,
     maxInFlight: MAX_IN_FLIGHT,
+    minWeightBeside: 1,
     isShared: (error) => error instanceof AppError,
   });
   return (request) => {

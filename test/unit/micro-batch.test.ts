@@ -37,6 +37,25 @@ test('no more batches are on their way than allowed, and none weighs more', asyn
   expect(await all).toEqual(['A', 'B', 'C', 'D', 'E']);
 });
 
+test('beside one that is on its way another starts only once it is worth it', async () => {
+  const { call, batches } = start({ maxInFlight: 3, minWeightBeside: 2 });
+  const a = call('a');
+  const first = await batches.take();
+  const b = call('b');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(batches.all).toHaveLength(1);
+  const c = call('c');
+  const second = await batches.take();
+  expect(second.items).toEqual(['b', 'c']);
+  const d = call('d');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(batches.all).toHaveLength(2);
+  first.finish();
+  second.finish();
+  (await batches.take()).finish();
+  expect(await Promise.all([a, b, c, d])).toEqual(['A', 'B', 'C', 'D']);
+});
+
 test('one item too heavy for any batch goes alone', async () => {
   const { call, batches } = start({ maxInFlight: 1, maxWeight: 0.5 });
   const all = Promise.all(['a', 'b'].map((item) => call(item)));
@@ -99,6 +118,7 @@ test('of items with the same key each goes in a batch of its own, and the others
 function start(limits: {
   maxInFlight: number;
   maxWeight?: number;
+  minWeightBeside?: number;
   keyOf?: (item: string) => unknown;
 }) {
   const batches = createInbox<Batch>();
@@ -111,6 +131,7 @@ function start(limits: {
     },
     weigh: () => 1,
     maxWeight: 100,
+    minWeightBeside: 1,
     isShared: (error) => error instanceof Error && error.message === 'away',
     ...limits,
   });
