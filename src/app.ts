@@ -5,18 +5,15 @@ import type { Broker } from './broker/broker.ts';
 import { createMemoryBroker } from './broker/memory-broker.ts';
 import { createRabbitBroker } from './broker/rabbit-broker.ts';
 import type { Config, Role } from './config.ts';
-import { createApi } from './http/api.ts';
 import { createReleases, type Releases } from './shutdown.ts';
 import { awaitDatabase, unlessAborted } from './store/await-database.ts';
 import { openDatabase } from './store/database.ts';
-import { startEmbeddedPostgres } from './store/embedded-postgres.ts';
 import { gateDatabase } from './store/gated-database.ts';
 import { applyMigrations, migrationNames } from './store/migrate.ts';
 import { requireCurrentSchema } from './store/schema-version.ts';
 import type { Sql } from './store/sql.ts';
 import { createAdvance } from './tasks/advance.ts';
 import type { TaskHandlers } from './worker/handler.ts';
-import { startWorker } from './worker/worker.ts';
 
 /** A running process of this service. */
 export interface App {
@@ -30,7 +27,8 @@ export interface App {
 }
 
 /**
- * The composition root: opens what the role needs, from the bottom up. Waits for a database that is away; an API then
+ * The composition root: loads and opens what the role needs, from the bottom up. A worker is half as large for not
+ * knowing of HTTP and GraphQL. Waits for a database that is away; an API then
  * serves all the while, and is not ready.
  * @throws the signal's reason when it is aborted while this waits
  */
@@ -72,6 +70,7 @@ export async function startApp(options: {
         random,
         log,
       };
+      const { startWorker } = await import('./worker/worker.ts');
       const worker = await startWorker(parts);
       releases.push(
         'the worker',
@@ -82,6 +81,7 @@ export async function startApp(options: {
     if (role === 'worker') return { url: undefined, stop };
 
     const gate = gateDatabase(database);
+    const { createApi } = await import('./http/api.ts');
     const api = await createApi({
       database: gate.database,
       broker,
@@ -153,6 +153,7 @@ const STRAGGLERS_MS = 20_000;
 const DATA_DIR = fileURLToPath(new URL('../.data/postgres', import.meta.url));
 
 async function embedDatabase(releases: Releases, log: Logger): Promise<string> {
+  const { startEmbeddedPostgres } = await import('./store/embedded-postgres.ts');
   const server = await startEmbeddedPostgres({ dataDir: DATA_DIR, log });
   releases.push('the embedded PostgreSQL', server.stop);
   return server.url;

@@ -1,5 +1,6 @@
 import { flushCompileCache } from 'node:module';
 import { type App, startApp } from './app.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { createLogger } from './logger.ts';
 import { type StopSignal, stopOnSignal } from './shutdown.ts';
@@ -24,6 +25,7 @@ export async function run(): Promise<void> {
     log.info({ role: config.role, url: app.url }, 'started');
     // Now, since a process that is killed writes nothing at its end.
     flushCompileCache();
+    collectGarbage();
     if (config.role === 'all') process.stdout.write(greeting(config, app));
   } catch (error) {
     // Told to stop while it waited: that is no failure, and whoever told it ends the process.

@@ -1,4 +1,3 @@
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import type { YogaServerOptions } from 'graphql-yoga';
 import { EXAMPLE_OPERATIONS } from './example-operations.ts';
 
@@ -12,12 +11,15 @@ export const graphiql = {
   renderGraphiQL: (options) => (page ??= render(options)),
 } satisfies YogaServerOptions<object, object>;
 
-type RenderOptions = Parameters<typeof renderGraphiQL>[0];
+type RenderOptions = Parameters<
+  typeof import('@graphql-yoga/render-graphiql')['renderGraphiQL']
+>[0];
 
-/** The page has 9 MB and is always the same. */
-let page: string | undefined;
+/** The page has 9 MB, which nobody need carry before somebody looks at it, and is always the same. */
+let page: Promise<string> | undefined;
 
-function render(options: RenderOptions): string {
+async function render(options: RenderOptions): Promise<string> {
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   return String(renderGraphiQL(options)).replace('</head>', `${TABS_FIX}$&`);
 }
 

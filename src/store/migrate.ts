@@ -8,7 +8,6 @@ import type {
 } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import type { Logger } from 'pino';
 import { ensureDatabase } from './ensure-database.ts';
-import { openSchemaEngine } from './schema-engine.ts';
 
 /**
  * Brings the database up to date, creating it if need be, and resolves to the names of the migrations it applied.
@@ -71,6 +70,8 @@ async function readOne(baseDir: string, name: string): Promise<MigrationDirector
 }
 
 async function open(databaseUrl: string) {
+  // Only here, since most processes never migrate, and it takes 10 MB.
+  const { openSchemaEngine } = await import('./schema-engine.ts');
   const start = () => openSchemaEngine({ databaseUrl });
   const opened = await start().catch(async (error: unknown) => {
     if (!/^Database `.*` does not exist/.test(messageOf(error))) throw error;
