@@ -4,6 +4,7 @@ import { toClient } from '../graphql/errors.ts';
 import type { RenderedResult, ServerContext } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 import { createEventStreams } from '../rest/event-stream.ts';
+import { createAnswerJson } from './graphql-json.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -20,6 +21,7 @@ export async function graphqlRoute(
 ): Promise<void> {
   const streams = createEventStreams(app);
   const frame = createFraming();
+  const answerJson = createAnswerJson(graphql);
 
   // Yoga parses bodies itself; parsing here would mean to do it twice.
   app.removeAllContentTypeParsers();
@@ -37,8 +39,9 @@ export async function graphqlRoute(
 
   app.all(GRAPHQL_PATH, async (request, reply) => {
     const answer: ServerContext['answer'] = {};
-    const toFetch = toFetchRequest(graphql, request, reply);
-    const response = await graphql.yoga.handleRequest(toFetch, { answer });
+    const response =
+      (await answerJson(request)) ??
+      (await graphql.yoga.handleRequest(toFetchRequest(graphql, request, reply), { answer }));
     reply.code(response.status).headers(Object.fromEntries(response.headers));
     if (answer.live === undefined) return reply.send(await response.text());
     return streams.send(reply, { read: answer.live.read, frame, last });
