@@ -19,6 +19,7 @@ import { measureCreateUnderLoad } from './scenarios/create-under-load.ts';
 import { measureDrain } from './scenarios/drain.ts';
 import { measureFanOut } from './scenarios/fan-out.ts';
 import { measureIdleLatency } from './scenarios/idle-latency.ts';
+import { measureList } from './scenarios/list.ts';
 import { measureMemory } from './scenarios/memory.ts';
 import { measureWholeService } from './scenarios/whole-service.ts';
 import { findServers } from './servers.ts';
@@ -32,6 +33,7 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> =
   'idle-latency': measureIdleLatency,
   'create-under-load': measureCreateUnderLoad,
   memory: measureMemory,
+  list: measureList,
   'fan-out': measureFanOut,
 };
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type pg from 'pg';
 import {
   type Api,
   type Contender,
@@ -22,7 +23,7 @@ import { claimNamespace } from './namespace.ts';
 import { watchCompleted } from './watch-completed.ts';
 
 /** Every figure of this service is with these: slots of each priority of the one worker. */
-export const WORKER_CONCURRENCY = process.env.AB_W ? 'HIGH=100,MEDIUM='+process.env.AB_W+',LOW=100' : 'HIGH=100,MEDIUM=100,LOW=100';
+export const WORKER_CONCURRENCY = 'HIGH=300,MEDIUM=300,LOW=300';
 
 /** How one task is asked for. */
 export const POST = {
@@ -42,6 +43,8 @@ export const thisServiceOverRest = contend('this service, REST', POST.rest);
 export const thisServiceOverGraphql = contend('this service, GraphQL', POST.graphql);
 
 export interface OwnDeployment extends Deployment {
+  /** Its database. */
+  sql: pg.Pool;
   startApi(options?: StartOptions): Promise<Api & Child<Record<never, never>>>;
   /** Creates tasks by `createTasks`, as many in each request as it says and so many requests at a time. */
   createInBulk(url: string, count: number, atATime: number): Promise<void>;
@@ -58,7 +61,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
     RABBITMQ_URL: rabbitUrl,
     LOG_LEVEL: 'warn',
     SHUTDOWN_GRACE_SECONDS: '0',
-    WORKER_CONCURRENCY: process.env.AB_W ? 'HIGH=100,MEDIUM='+process.env.AB_W+',LOW=100' : WORKER_CONCURRENCY,
+    WORKER_CONCURRENCY,
   };
   await promisify(execFile)(process.execPath, ['src/migrate.ts'], {
     cwd: join(import.meta.dirname, '../..'),
@@ -109,6 +112,7 @@ export async function deployThisService(site: Site, create: CreateRequest): Prom
   }
 
   return {
+    sql,
     create,
     startApi,
     async startWorker({ execArgv = [] }: StartOptions = {}) {

@@ -3,6 +3,7 @@ import type { Channel, ChannelOptions, ConfirmChannel } from 'amqplib';
 import { connect } from 'amqplib';
 import { BrokerUnavailable } from './broker.ts';
 import { joinWrites } from './join-writes.ts';
+import { surviveEarlyErrors } from './rabbit-early-errors.ts';
 
 const HEARTBEAT_SECONDS = 10;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -44,7 +45,7 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   const lost = new AbortController();
   // amqplib cannot leave a dead connection: its close() waits for an answer. But Node lets a signal destroy a socket.
   const socket = new AbortController();
-  const model = await connectWithin(options, socket);
+  const { model, stream } = await connectWithin(options, socket);
   const closings = new Map<Channel, Promise<void>>();
   const gone = Promise.withResolvers<void>();
   let block = Promise.withResolvers<never>();
@@ -64,6 +65,13 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
     drop(error ?? failure ?? new Error('Connection closed'));
     gone.resolve();
   });
+  // It may have been closed before anybody could listen to the model.
+  function onStreamClosed(): void {
+    drop(failure ?? new Error('Connection closed'));
+    gone.resolve();
+  }
+  stream.once('close', onStreamClosed);
+  if (stream.destroyed) onStreamClosed();
   model.on('blocked', () => {
     // It says so when somebody publishes, and confirms nothing before the alarm is over.
     blocked = true;
@@ -164,12 +172,14 @@ async function connectWithin({ url, name, signal }: LinkOptions, socket: AbortCo
       clientProperties: { connection_name: name },
       signal: socket.signal,
     };
+    surviveEarlyErrors();
     const model = await connect(withHeartbeat(url), socketOptions);
-    // amqplib writes each frame by itself. It does not show its socket; a test notices if it is not found there any more.
+    // amqplib does not show its socket; tests notice if it is not found there any more.
     if ('stream' in model.connection && model.connection.stream instanceof Duplex) {
       joinWrites(model.connection.stream);
+      return { model, stream: model.connection.stream };
     }
-    return model;
+    throw new Error('This version of amqplib keeps its socket elsewhere.');
   } catch (cause) {
     if (!socket.signal.aborted) throw cause;
     throw new Error(`No connection within ${CONNECT_TIMEOUT_MS} ms`, { cause });

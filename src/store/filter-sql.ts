@@ -1,4 +1,5 @@
 import type { TaskFilter } from '../domain/task-filter.ts';
+import { firstIdAfter, lastIdBefore } from './id-drift.ts';
 
 /** A condition on the relation `t` and the values of its parameters, which are numbered from $1. */
 export interface Condition {
@@ -28,8 +29,13 @@ export function filterSql(filter: TaskFilter): Condition {
   add(filter.search && `%${escapeLike(filter.search)}%`, (pattern) => {
     return `(t.title ilike ${pattern} or t.description ilike ${pattern})`;
   });
-  add(filter.createdAfter, (after) => `t.created_at > ${after}::timestamptz`);
-  add(filter.createdBefore, (before) => `t.created_at < ${before}::timestamptz`);
+  // By their ids, which every index of the list has, they are found; by the times themselves it is decided.
+  add(filter.createdAfter, (after) => {
+    return `t.created_at > ${after}::timestamptz and t.id >= ${firstIdAfter(after)}`;
+  });
+  add(filter.createdBefore, (before) => {
+    return `t.created_at < ${before}::timestamptz and t.id < ${lastIdBefore(before)}`;
+  });
   return { text: conditions.join(' and ') || 'true', values };
 }
 

@@ -1,5 +1,6 @@
 import type { NewTask } from '../domain/new-task.ts';
 import type { Task, TaskChange, TaskEvent, TaskStatus } from '../domain/task.ts';
+import { noteIdDrift } from './id-drift.ts';
 import type { Sql, Statement } from './sql.ts';
 
 /** A task with the identity that the service gave it. */
@@ -40,10 +41,15 @@ export async function insertTasks(
     input_hash: row.inputHash && `\\x${row.inputHash.toString('hex')}`,
   }));
   const stored = await sql.run<StoredRow>(INSERT, [JSON.stringify(wanted), dueStatus]);
-  return stored.flatMap(({ ordinal, ...row }) => {
+  const changes = stored.flatMap(({ ordinal, ...row }) => {
     const input = rows[ordinal];
     return input === undefined ? [] : creation(input, row);
   });
+  await noteIdDrift(
+    sql,
+    changes.map(({ task }) => task),
+  );
+  return changes;
 }
 
 /** What the database adds to a task; the rest was told to it and need not be told back. */

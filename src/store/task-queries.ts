@@ -3,7 +3,7 @@ import type { TaskFilter } from '../domain/task-filter.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Database } from './database.ts';
 import { databaseUnavailable } from './database-errors.ts';
-import { filterSql } from './filter-sql.ts';
+import { type Condition, filterSql } from './filter-sql.ts';
 import type { Sql, Statement } from './sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
 
@@ -104,9 +104,14 @@ limit $${values.push(limit + 1)} offset $${values.push(skip)}`,
   return { tasks: fromOldest ? tasks.reverse() : tasks, hasMore: rows.length > limit };
 }
 
-/** Number of tasks that match: exact up to EXACT_COUNT_LIMIT, the planner's estimate above. */
+/**
+ * Number of tasks that match: exact up to EXACT_COUNT_LIMIT, the planner's estimate above. In a large table it is asked
+ * first: to count up to the limit what is thinly spread would be to read most of it.
+ */
 export async function countTasks(sql: Sql, filter: TaskFilter): Promise<number> {
   const { text, values } = filterSql(filter);
+  const estimate = (await isLarge(sql)) ? await estimateCount(sql, { text, values }) : 0;
+  if (estimate > SURELY_MANY) return estimate;
   const atMost = EXACT_COUNT_LIMIT + 1;
   const [row] = await sql.run<{ count: number }>(
     {
@@ -118,12 +123,31 @@ from (select from tasks t where ${text} order by t.id desc limit ${atMost}) foun
   );
   const counted = row?.count ?? 0;
   if (counted < atMost) return counted;
+  return Math.max(atMost, estimate || (await estimateCount(sql, { text, values })));
+}
+
+/** An estimate above this is not believed to be wrong by so much that an exact count was called for. */
+const SURELY_MANY = 2 * EXACT_COUNT_LIMIT;
+/** Rows that can be read from end to end while somebody waits. */
+const LARGE = 200_000;
+
+async function isLarge(sql: Sql): Promise<boolean> {
+  const [table] = await sql.run<{ rows: number }>(ROWS);
+  return (table?.rows ?? 0) > LARGE;
+}
+
+async function estimateCount(sql: Sql, { text, values }: Condition): Promise<number> {
   const [plan] = await sql.run<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
     { text: `explain (format json) select from tasks t where ${text}` },
     values,
   );
-  return Math.max(atMost, plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0);
+  return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0;
 }
+
+const ROWS: Statement = {
+  name: 'rows_of_tasks',
+  text: `select reltuples as rows from pg_class where oid = 'tasks'::regclass`,
+};
 
 const BY_ID: Statement = {
   name: 'task_by_id',
