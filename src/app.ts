@@ -28,8 +28,7 @@ export interface App {
 
 /**
  * The composition root: loads and opens what the role needs, from the bottom up. A worker is half as large for not
- * knowing of HTTP and GraphQL. Waits for a database that is away; an API then
- * serves all the while, and is not ready.
+ * knowing of HTTP and GraphQL. Waits for a database that is away; an API then serves all the while, and is not ready.
  * @throws the signal's reason when it is aborted while this waits
  */
 export async function startApp(options: {

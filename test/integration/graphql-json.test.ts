@@ -1,4 +1,8 @@
+import type { FastifyRequest } from 'fastify';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { createGraphqlServer } from '../../src/graphql/yoga.ts';
+import { createAnswerJson } from '../../src/http/graphql-json.ts';
+import { handlers } from '../../src/worker/handlers/registry.ts';
 import { type GraphqlApi, startGraphqlApi } from '../support/graphql-api.ts';
 
 const NO_TASK = '01890000-0000-7000-8000-000000000000';
@@ -53,6 +57,31 @@ test('a failure that nobody foresaw is masked', async () => {
   vi.spyOn(api.service, 'list').mockRejectedValue(new Error('secret'));
   const { status, text } = await ask({ query: '{ tasks { edges { node { id } } } }' }, {});
   expect(status).toBe(200);
+  expect(text).toContain('INTERNAL_SERVER_ERROR');
+  expect(text).not.toContain('secret');
+});
+
+test('so is one of the pipeline itself', async () => {
+  const { service, feed, database, logs } = api;
+  const { log } = logs;
+  const { prisma } = database;
+  const { yoga, maskError } = createGraphqlServer({
+    service,
+    feed,
+    prisma,
+    taskTypes: handlers,
+    log,
+  });
+  const getResultForParams = () => Promise.reject(new Error('secret'));
+  const broken = { fetchAPI: yoga.fetchAPI, getResultForParams } as unknown as typeof yoga;
+  const request = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"query":"{ __typename }"}',
+  };
+  const answer = createAnswerJson({ yoga: broken, maskError });
+  const response = await answer(request as unknown as FastifyRequest);
+  const text = await response?.text();
   expect(text).toContain('INTERNAL_SERVER_ERROR');
   expect(text).not.toContain('secret');
 });

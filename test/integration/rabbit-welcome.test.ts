@@ -26,7 +26,9 @@ test.each([
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
   const { log, lines } = createLogLines();
-  const broker = createRabbitBroker({ url: `amqp://127.0.0.1:${port}`, log });
+  // Who took such a connection for an open one would wait that long for an answer.
+  const confirmTimeoutMs = 60_000;
+  const broker = createRabbitBroker({ url: `amqp://127.0.0.1:${port}`, log, confirmTimeoutMs });
   onTestFinished(() => broker.close());
   // A publisher and a consumer have a connection each.
   for (let count = 0; count < 6; count += 1) await once(server, 'connection');
