@@ -110,29 +110,29 @@ test('API processes killed -9 at random while tasks are created: every acknowled
   const apis = await Promise.all([startApi({ env }), startApi({ env })]);
   await startWorker(roomy);
   const wanted = scaled(250, 5_000);
+  const wantedKills = scaled(4, 80);
   const acknowledged: string[] = [];
   let kills = 0;
   let unanswered = 0;
+  const enough = () => acknowledged.length >= wanted && kills >= wantedKills;
 
   // Several requests are always under way at each, so that a kill hits some of them in the middle.
   async function createAt(index: number): Promise<void> {
-    while (acknowledged.length < wanted) {
+    while (!enough()) {
       const url = apis[index]?.url ?? '';
       const input = { title: 'an errand', priority: 'MEDIUM' as const, payload: { durationMs: 5 } };
       const answer = await createByRest(url, input);
       if ('got' in answer) acknowledged.push(...answer.got);
-      else {
-        unanswered += 1;
-        await sleep(50);
-      }
+      else unanswered += 1;
+      await sleep('got' in answer ? 10 : 50);
     }
   }
 
   async function killAt(index: number): Promise<void> {
-    while (acknowledged.length < wanted) {
+    while (!enough()) {
       await sleep(200 + Math.random() * 1_500);
       const api = apis[index];
-      if (api === undefined || acknowledged.length >= wanted) return;
+      if (api === undefined || enough()) return;
       api.kill('SIGKILL');
       expect(await api.exited).toMatchObject({ signal: 'SIGKILL' });
       kills += 1;
@@ -153,7 +153,6 @@ test('API processes killed -9 at random while tasks are created: every acknowled
   const stored = new Set(tasks.map(({ id }) => id));
   expect(acknowledged.filter((id) => !stored.has(id))).toEqual([]);
   expect(breaches(tasks)).toEqual([]);
-  expect(kills).toBeGreaterThan(0);
   report(
     `${kills} kills of API processes, ${acknowledged.length} acknowledged, ${unanswered} without an answer, ` +
       `${tasks.length} stored and completed`,
