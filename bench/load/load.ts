@@ -78,7 +78,8 @@ const commands = {
         continue;
       }
       sent += 1;
-      const client = idle.pop();
+      // In turn, so that none is idle for so long that the server closes it.
+      const client = idle.shift();
       if (client === undefined) {
         waiting.push(due);
         continue;

@@ -3,7 +3,7 @@ import type { TaskChange } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
 import type { Sql } from '../store/sql.ts';
 import { type Glance, glanceAt } from '../store/task-queries.ts';
-import type { Advance } from './advance.ts';
+import { type Advance, happened } from './advance.ts';
 import { createMicroBatch } from './micro-batch.ts';
 
 /** Applies one transition. */
@@ -17,7 +17,9 @@ const MAX_IN_FLIGHT = 2;
 /** A statement costs as much as twenty of its rows: so many share it. */
 const MIN_ROWS_BESIDE = 50;
 const MAX_ROWS = 500;
-/** How many a transition is tried in. A row that was committed between a batch and the look at it is free in the next. */
+/** How often a batch tries what it left undone: the row of a fresh task is most often there the second time. */
+const TRIES = 2;
+/** How many batches a transition gets before it waits for whoever holds its row. */
 const BATCHES = 2;
 
 /**
@@ -38,22 +40,27 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
   });
 
   async function tryAll(transitions: readonly Transition[]): Promise<Outcome[]> {
-    const changes = await advance(transitions, { skipLocked: true });
-    const undone = transitions.filter((_transition, index) => changes[index] === undefined);
-    const seen = await glanceAt(sql, undone.map(toId));
-    return transitions.map(({ taskId }, index): Outcome => {
-      const change = changes[index];
+    const changes = new Map<string, TaskChange>();
+    const undone = () => transitions.filter(({ taskId }) => !changes.has(taskId));
+    for (let tries = 1; tries <= TRIES && undone().length > 0; tries += 1) {
+      for (const change of happened(await advance(undone(), { skipLocked: true }))) {
+        changes.set(change.task.id, change);
+      }
+    }
+    const seen = await glanceAt(sql, undone().map(toId));
+    return transitions.map(({ taskId }): Outcome => {
+      const change = changes.get(taskId);
       return change === undefined ? { change, seen: seen(taskId) } : { change };
     });
   }
 
   return async (transition) => {
-    for (let tries = 1; ; tries += 1) {
+    for (let batches = 1; ; batches += 1) {
       const outcome = await inBatch(transition);
       if (outcome.change !== undefined || !mayStillHold(transition.guard, outcome.seen)) {
         return outcome;
       }
-      if (tries < BATCHES) continue;
+      if (batches < BATCHES) continue;
       const [change] = await advance([transition]);
       return change === undefined ? outcome : { change };
     }

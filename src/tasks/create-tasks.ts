@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
 import { AppError } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
@@ -6,8 +5,10 @@ import type { Task, TaskChange } from '../domain/task.ts';
 import type { Database } from '../store/database.ts';
 import { insertTasks, type TaskRow } from '../store/insert-tasks.ts';
 import type { Sql } from '../store/sql.ts';
+import { createDatabaseClock } from './database-clock.ts';
 import { hashInput, replaysOf } from './idempotency.ts';
 import { createMicroBatch } from './micro-batch.ts';
+import { createRisingIds } from './rising-ids.ts';
 
 /** A task that a client asked for. */
 export interface CreatedTask {
@@ -31,6 +32,8 @@ const MAX_IN_FLIGHT = 2;
 /** A transaction costs as much as twenty of its rows: so many share it. */
 const MIN_ROWS_BESIDE = 20;
 const MAX_ROWS = 500;
+/** More rows take longer to store than a message takes to a worker, which would ask for them again and again. */
+const MAX_ROWS_EARLY = 10;
 
 /**
  * A due task is stored as PENDING in a transaction that commits only after the broker has confirmed its message: the
@@ -42,6 +45,8 @@ const MAX_ROWS = 500;
  */
 export function createTaskCreator(options: { database: Database; broker: Broker }): CreateTasks {
   const { database, broker } = options;
+  const clock = createDatabaseClock();
+  const nextId = createRisingIds();
 
   const create = createMicroBatch<readonly TaskRow[], CreatedTask[]>({
     run: storeAndAnnounce,
@@ -52,6 +57,10 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
   });
   return (inputs, signal) => create(inputs.map(toRow), signal);
+
+  function toRow(input: NewTask): TaskRow {
+    return { ...input, id: nextId(), inputHash: hashInput(input) };
+  }
 
   async function storeAndAnnounce(groups: readonly (readonly TaskRow[])[]) {
     const { created, changes } = await storeAndPublish(groups);
@@ -75,6 +84,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     dueStatus: 'NEW' | 'PENDING',
   ): Promise<{ created: CreatedTask[][]; changes: TaskChange[] }> {
     const rows = groups.flat();
+    const early = dueStatus === 'PENDING' ? publishEarly(rows) : undefined;
     const changes = await insertTasks(tx, rows, dueStatus);
     const stored = new Map(changes.map(({ task }) => [task.id, task]));
     const replays = await replaysOf(
@@ -89,17 +99,39 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
           : { task, replayed: false };
       }),
     );
-    const due = [...stored.values()].filter(({ status }) => status === 'PENDING');
-    if (due.length > 0) await broker.publishTasks(due.map(toMessage));
+    const [first] = changes;
+    if (first !== undefined) clock.told(first.task.createdAt);
+    await (early ?? publishStored([...stored.values()]));
     return { created, changes };
   }
+
+  /**
+   * Sends the messages of rows that are on their way to the database, so that one round trip hides the other. Only if
+   * all of them are sure to be stored as PENDING: for one that is not, a worker would wait in vain.
+   */
+  function publishEarly(rows: readonly TaskRow[]): Promise<void> | undefined {
+    const storedAt = clock.now();
+    if (storedAt === undefined || rows.length > MAX_ROWS_EARLY || !rows.every(isSureToBeQueued)) {
+      return undefined;
+    }
+    const confirmed = broker.publishTasks(
+      rows.map(({ id, priority }) => ({ id, priority, storedAt })),
+    );
+    // Whoever waits for it hears of a failure; when the rows could not be stored, nobody does.
+    confirmed.catch(() => {});
+    return confirmed;
+  }
+
+  async function publishStored(tasks: readonly Task[]): Promise<void> {
+    const due = tasks.filter(({ status }) => status === 'PENDING');
+    if (due.length > 0) await broker.publishTasks(due.map(toMessage));
+  }
+}
+
+function isSureToBeQueued({ idempotencyKey, runAt }: TaskRow): boolean {
+  return idempotencyKey === null && runAt === null;
 }
 
 function toMessage({ id, priority, createdAt }: Task) {
   return { id, priority, storedAt: createdAt.getTime() };
-}
-
-function toRow(input: NewTask): TaskRow {
-  // Version 7 ids of one process rise strictly, so a batch keeps its order.
-  return { ...input, id: uuidv7(), inputHash: hashInput(input) };
 }

@@ -7,7 +7,6 @@ import type { AdvanceOne } from '../tasks/advance-one.ts';
 
 /** A transaction that stored a row this long ago has been committed or is gone. */
 const ROW_APPEARS_WITHIN_MS = IDLE_TRANSACTION_TIMEOUT_MS + STATEMENT_TIMEOUT_MS + 500;
-const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 1_000;
 
 /**
@@ -28,7 +27,7 @@ export async function claimTask(
   },
 ): Promise<Task | undefined> {
   const { advance, workerId, givesUp } = options;
-  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+  for (let waitMs = 0; ; waitMs = Math.min(2 * waitMs || 1, LONGEST_WAIT_MS)) {
     // Each time anew: this worker may be declared dead while it waits, and must not claim under its old name.
     const worker = workerId();
     if (worker === undefined) throw new Error('This worker has no identity right now.');
@@ -41,7 +40,8 @@ export async function claimTask(
     const worthWaiting = status === undefined ? mayStillCome(message, now) : status === 'PENDING';
     if (!worthWaiting) return undefined;
     if (givesUp()) throw new Error('The worker stops before the row of this message is there.');
-    await sleep(waitMs);
+    // At first at once: the look has taken as long as most commits do.
+    if (waitMs > 0) await sleep(waitMs);
   }
 }
 

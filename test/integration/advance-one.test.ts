@@ -33,8 +33,8 @@ test('of two who claim the same task at the same time one gets it', async () => 
   const { id } = await app.create();
   const changes = await Promise.all([advance(claim(id, WORKER)), advance(claim(id, WORKER))]);
   expect(changes.map(({ change }) => change?.task.status)).toEqual(['IN_PROGRESS', undefined]);
-  // Never in one statement, which takes one transition of a task at most.
-  expect(calls).toEqual([1, 1]);
+  // Never in one statement, which takes one transition of a task at most; and what is left undone is tried again.
+  expect(calls).toEqual([1, 1, 1]);
 });
 
 test('rows that someone else holds delay their own transitions and no others', async () => {
@@ -89,5 +89,6 @@ test('what is left undone says why, and a guard that failed costs no statement o
     { change: undefined, seen: { status: undefined, version: undefined, now: expect.any(Date) } },
     { change: expect.objectContaining({ task: expect.objectContaining({ id: open?.id }) }) },
   ]);
-  expect(calls).toEqual([3]);
+  // Tried once more together.
+  expect(calls).toEqual([3, 2]);
 });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Broker, BrokerUnavailable } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import { newTaskSchema } from '../../src/domain/new-task.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { type Database, openDatabase } from '../../src/store/database.ts';
 import { createTaskCreator } from '../../src/tasks/create-tasks.ts';
 import { handlers } from '../../src/worker/handlers/registry.ts';
 import { historyOf } from '../support/history-of.ts';
@@ -29,6 +29,23 @@ describe('creating tasks', () => {
     expect(created.map(({ task }) => task.title)).toEqual(titles);
     const { tasks } = await app.service.list({}, { limit: 1_000 });
     expect(tasks.map(({ title }) => title).reverse()).toEqual(titles);
+  });
+
+  test('a few are announced to workers while they are stored, and none that might not be', async () => {
+    const { events, createTasks } = spied();
+    await createTasks([parse.parse({ title: 'tells what the time is there' })]);
+    events.length = 0;
+    await createTasks([parse.parse({ title: 'sure to be stored' })]);
+    expect(events.splice(0)).toEqual(['publish', 'stored']);
+    await createTasks([parse.parse({ title: 'maybe a repeat', idempotencyKey: 'a' })]);
+    expect(events.splice(0)).toEqual(['stored', 'publish']);
+    await createTasks([
+      parse.parse({ title: 'tomorrow', runAt: new Date(Date.now() + 86_400_000) }),
+    ]);
+    expect(events.splice(0)).toEqual(['stored']);
+    const tasks = Array.from({ length: 100 }, () => parse.parse({ title: 'one of many' }));
+    await createTasks(tasks);
+    expect(events.splice(0)).toEqual(['stored', 'publish']);
   });
 
   test('with one key at the same time makes one task, and everybody gets it', async () => {
@@ -85,3 +102,27 @@ test('a broker that fails to confirm leaves the task NEW, and the client none th
   expect(task).toMatchObject({ status: 'NEW', version: 1 });
   expect(await app.service.count({})).toBe(1);
 });
+
+/** A creator that says what it does, in this order. */
+function spied() {
+  const events: string[] = [];
+  const broker: Broker = Object.assign(Object.create(app.broker), {
+    async publishTasks(...args: Parameters<Broker['publishTasks']>) {
+      events.push('publish');
+      await app.broker.publishTasks(...args);
+    },
+  } satisfies Partial<Broker>);
+  const database: Database = Object.assign(Object.create(app.database), {
+    transaction: (work) =>
+      app.database.transaction((tx) =>
+        work({
+          async run(statement, values) {
+            const rows = await tx.run(statement, values);
+            if (statement.name === 'insert_tasks') events.push('stored');
+            return rows as never;
+          },
+        }),
+      ),
+  } satisfies Partial<Database>);
+  return { events, createTasks: createTaskCreator({ database, broker }) };
+}
