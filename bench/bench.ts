@@ -9,6 +9,8 @@ export interface Bench {
   readonly rounds: number;
   /** How many tasks, where a scenario's own number is not wanted. */
   readonly tasks: number | undefined;
+  /** How many minutes the long run takes. */
+  readonly minutes?: number | undefined;
   readonly log: Logger;
   /** How to close what is open at the moment. */
   readonly open: Set<() => Promise<void>>;

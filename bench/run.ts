@@ -2,6 +2,7 @@
  * `make bench`: this service beside its rivals, on what this machine has.
  *
  *     node bench/run.ts [--only SCENARIO]... [--rounds 5] [--tasks N]
+ *     node bench/run.ts --only long-run [--minutes 60]
  *
  * Every contender gets a database, a namespace and a prefix of its own in the servers of DATABASE_URL, RABBITMQ_URL and
  * REDIS_URL, which are gone at the end. Compare the figures of one run with each other, not between machines.
@@ -20,6 +21,7 @@ import { measureDrain } from './scenarios/drain.ts';
 import { measureFanOut } from './scenarios/fan-out.ts';
 import { measureIdleLatency } from './scenarios/idle-latency.ts';
 import { measureList } from './scenarios/list.ts';
+import { measureLongRun } from './scenarios/long-run.ts';
 import { measureMemory } from './scenarios/memory.ts';
 import { measureWholeService } from './scenarios/whole-service.ts';
 import { findServers } from './servers.ts';
@@ -35,17 +37,21 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> =
   memory: measureMemory,
   list: measureList,
   'fan-out': measureFanOut,
+  'long-run': measureLongRun,
 };
+/** Takes an hour: only where it is asked for. */
+const ON_DEMAND = 'long-run';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '5' },
     tasks: { type: 'string' },
+    minutes: { type: 'string' },
     json: { type: 'string', default: join(import.meta.dirname, 'results/latest.json') },
   },
 });
-const wanted = values.only ?? Object.keys(SCENARIOS);
+const wanted = values.only ?? Object.keys(SCENARIOS).filter((name) => name !== ON_DEMAND);
 for (const name of wanted) {
   if (!Object.hasOwn(SCENARIOS, name)) fail(`Scenarios: ${Object.keys(SCENARIOS).join(', ')}.`);
 }
@@ -56,6 +62,7 @@ const bench: Bench = {
   servers,
   rounds: Number(values.rounds),
   tasks: values.tasks === undefined ? undefined : Number(values.tasks),
+  minutes: values.minutes === undefined ? undefined : Number(values.minutes),
   log: pino({ level: 'warn' }, pino.destination(2)),
   open,
   signal: leaveOnSignal({ open, tell }),

@@ -33,9 +33,9 @@ export interface Page {
 /** Counts are exact up to here, and estimates above. */
 export const EXACT_COUNT_LIMIT = 10_000;
 
-export async function findTask(sql: Sql, id: string): Promise<Task | undefined> {
-  const [task] = await sql.run<Task>(BY_ID, [id]);
-  return task;
+/** Those of them that there are, in any order. */
+export function findTasks(sql: Sql, ids: readonly string[]): Promise<Task[]> {
+  return sql.run<Task>(BY_IDS, [ids]);
 }
 
 /** The task together with what `query` includes. */
@@ -149,9 +149,9 @@ const ROWS: Statement = {
   text: `select reltuples as rows from pg_class where oid = 'tasks'::regclass`,
 };
 
-const BY_ID: Statement = {
-  name: 'task_by_id',
-  text: `select ${TASK_COLUMNS} from tasks t where t.id = $1`,
+const BY_IDS: Statement = {
+  name: 'tasks_by_id',
+  text: `select ${TASK_COLUMNS} from tasks t where t.id = any ($1::uuid[])`,
 };
 
 const GLANCE: Statement = {

@@ -7,7 +7,6 @@ import { cancel, retry, type Transition } from '../domain/transitions.ts';
 import type { Database } from '../store/database.ts';
 import {
   countTasks,
-  findTask,
   findTaskGraph,
   listTasks,
   type Page,
@@ -18,6 +17,7 @@ import type { Advance } from './advance.ts';
 import { changeMany } from './change-many.ts';
 import { type CreatedTask, createTaskCreator } from './create-tasks.ts';
 import { withDeadline } from './deadline.ts';
+import { createTaskFinder } from './find-task.ts';
 import { createWholeTask, type WholeTask } from './whole-task.ts';
 
 /**
@@ -56,9 +56,10 @@ export function createTaskService(options: {
 }): TaskService {
   const { database, advance } = options;
   const createTasks = createTaskCreator(options);
+  const findTask = createTaskFinder(database);
 
   async function get(id: string): Promise<Task> {
-    const task = await findTask(database, id);
+    const task = await findTask(id);
     if (task === undefined) throw taskNotFound(id);
     return task;
   }
@@ -78,7 +79,12 @@ export function createTaskService(options: {
       if (created === undefined) throw new Error('One input gave no task.');
       return created;
     },
-    find: (id, query) => inTime(() => findTaskGraph(database, id, query)),
+    find: (id, query) =>
+      inTime(async () =>
+        query.include === undefined
+          ? ((await findTask(id)) ?? null)
+          : findTaskGraph(database, id, query),
+      ),
     list: (filter, page) => inTime(() => listTasks(database, filter, page)),
     count: (filter) => inTime(() => countTasks(database, filter)),
     cancel: (id, reason) => inTime(() => change(cancel(id, reason ?? undefined), notCancellable)),

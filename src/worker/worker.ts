@@ -8,6 +8,7 @@ import type { Sql } from '../store/sql.ts';
 import { type Advance, createAdvance } from '../tasks/advance.ts';
 import { createAdvanceOne } from '../tasks/advance-one.ts';
 import { startDispatcher } from './dispatcher.ts';
+import { watchEventLoop } from './event-loop-lag.ts';
 import { createExecutor } from './executor.ts';
 import { startExpirer } from './expirer.ts';
 import type { TaskHandlers } from './handler.ts';
@@ -67,6 +68,7 @@ export async function startWorker(options: {
     log,
   });
   const expirer = startExpirer({ sql: database, advance, log });
+  const stopWatching = watchEventLoop({ runs, log });
   const cancellations = await broker.openEventStream({
     onChange({ event }) {
       const run = runs.get(event.taskId);
@@ -109,6 +111,7 @@ export async function startWorker(options: {
       const grace = setTimeout(runs.shutDown, graceMs);
       while (executing.size > 0) await Promise.all(executing);
       clearTimeout(grace);
+      stopWatching();
       await Promise.all([rescuer.stop(), expirer.stop(), cancellations.close()]);
       await liveness.stop();
       // Last, so that what was given back goes out at once.

@@ -24,7 +24,7 @@ import { insertTasks } from '../../src/store/insert-tasks.ts';
 import { storeProgress } from '../../src/store/progress.ts';
 import type { Sql } from '../../src/store/sql.ts';
 import { matchingIds } from '../../src/store/task-ids.ts';
-import { countTasks, findTask, glanceAt, listTasks } from '../../src/store/task-queries.ts';
+import { countTasks, findTasks, glanceAt, listTasks } from '../../src/store/task-queries.ts';
 import {
   beat,
   buryDeadWorkers,
@@ -77,7 +77,7 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   retire: (sql) => retireWorker(sql, ID),
   'store progress': (sql) => storeProgress(sql, [{ claim: CLAIM, progress: 0.5, message: null }]),
   'find by key': (sql) => findByKeys(sql, ['a key']),
-  'find one': (sql) => findTask(sql, ID),
+  'find some': (sql) => findTasks(sql, SOME_IDS),
   'look at some statuses': (sql) => glanceAt(sql, SOME_IDS),
   'read a present state': (sql) => latestChange(sql, ID),
   'read a history': (sql) => changesOfEach(sql, [{ taskId: ID, version: 0 }]),
