@@ -48,9 +48,9 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   const { model, stream } = await connectWithin(options, socket);
   const closings = new Map<Channel, Promise<void>>();
   const gone = Promise.withResolvers<void>();
-  let block = Promise.withResolvers<never>();
-  block.promise.catch(() => {});
-  let blocked = false;
+  let blocked: BrokerUnavailable | undefined;
+  /** Those who wait for a confirmation that does not come while an alarm lasts. */
+  const refusals = new Set<(reason: BrokerUnavailable) => void>();
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;
 
@@ -74,15 +74,12 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   if (stream.destroyed) onStreamClosed();
   model.on('blocked', () => {
     // It says so when somebody publishes, and confirms nothing before the alarm is over.
-    blocked = true;
-    const reason = new BrokerUnavailable(BLOCKED);
-    block.reject(reason);
-    options.onBlocked(reason);
+    blocked = new BrokerUnavailable(BLOCKED);
+    for (const refuse of refusals) refuse(blocked);
+    options.onBlocked(blocked);
   });
   model.on('unblocked', () => {
-    blocked = false;
-    block = Promise.withResolvers();
-    block.promise.catch(() => {});
+    blocked = undefined;
     options.onUnblocked();
   });
 
@@ -93,9 +90,9 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
       giveUp.reject(new BrokerUnavailable('Connection to RabbitMQ lost', { cause }));
     }
     function onSilence(): void {
-      const error = silence(blocked, options.answerTimeoutMs);
+      const error = silence(blocked !== undefined, options.answerTimeoutMs);
       giveUp.reject(error);
-      if (!blocked) drop(error);
+      if (blocked === undefined) drop(error);
     }
     if (lost.signal.aborted) onLost();
     lost.signal.addEventListener('abort', onLost);
@@ -105,6 +102,18 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
     } finally {
       cancelTimer();
       lost.signal.removeEventListener('abort', onLost);
+    }
+  }
+
+  async function confirmed<T>(answer: Promise<T>): Promise<T> {
+    const refusal = Promise.withResolvers<never>();
+    if (blocked !== undefined) refusal.reject(blocked);
+    refusals.add(refusal.reject);
+    try {
+      // A promise that outlives the race would keep each of its results for as long.
+      return await Promise.race([within(answer), refusal.promise]);
+    } finally {
+      refusals.delete(refusal.reject);
     }
   }
 
@@ -145,13 +154,13 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   return {
     lost: lost.signal,
     get blocked() {
-      return blocked;
+      return blocked !== undefined;
     },
     openChannel: async (wanted) => watched(await within(model.createChannel(wanted))),
     openConfirmChannel: async () => watched(await within(model.createConfirmChannel())),
     closeChannel: (channel) => within(closeChannel(channel)).catch(() => {}),
     within,
-    confirmed: (answer) => Promise.race([within(answer), block.promise]),
+    confirmed,
     close(timeoutMs) {
       closing ??= close(timeoutMs);
       return closing;
