@@ -1,6 +1,6 @@
 # Every target runs from a fresh clone; what the environment sets is passed through, e.g. `PORT=8001 make start`.
 .DEFAULT_GOAL := help
-.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck codegen bench bench-streams bench-chart profile faults soak
+.PHONY: help start test up down logs api-only migrate dev worker lint format typecheck typecheck-bench codegen bench bench-streams bench-chart profile faults soak
 
 # The Node of package.json, whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -46,6 +46,9 @@ format: node_modules ## Put the code into shape
 
 typecheck: node_modules ## Check the types
 	@npm run --silent typecheck
+
+typecheck-bench: node_modules bench/node_modules ## The same for what measures it
+	@npm run --silent typecheck --prefix bench
 
 codegen: node_modules ## Write schema.graphql and the typed documents
 	@npm run --silent codegen

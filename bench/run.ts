@@ -19,6 +19,7 @@ import { measureBulkCreate } from './scenarios/bulk-create.ts';
 import { measureCreateUnderLoad } from './scenarios/create-under-load.ts';
 import { measureDrain } from './scenarios/drain.ts';
 import { measureFanOut } from './scenarios/fan-out.ts';
+import { measureGrowth } from './scenarios/growth.ts';
 import { measureIdleLatency } from './scenarios/idle-latency.ts';
 import { measureList } from './scenarios/list.ts';
 import { measureLongRun } from './scenarios/long-run.ts';
@@ -37,10 +38,11 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> =
   memory: measureMemory,
   list: measureList,
   'fan-out': measureFanOut,
+  growth: measureGrowth,
   'long-run': measureLongRun,
 };
-/** Takes an hour: only where it is asked for. */
-const ON_DEMAND = 'long-run';
+/** They take up to an hour: only where they are asked for. */
+const ON_DEMAND = ['growth', 'long-run'];
 
 const { values } = parseArgs({
   options: {
@@ -51,7 +53,7 @@ const { values } = parseArgs({
     json: { type: 'string', default: join(import.meta.dirname, 'results/latest.json') },
   },
 });
-const wanted = values.only ?? Object.keys(SCENARIOS).filter((name) => name !== ON_DEMAND);
+const wanted = values.only ?? Object.keys(SCENARIOS).filter((name) => !ON_DEMAND.includes(name));
 for (const name of wanted) {
   if (!Object.hasOwn(SCENARIOS, name)) fail(`Scenarios: ${Object.keys(SCENARIOS).join(', ')}.`);
 }

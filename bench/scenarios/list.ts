@@ -1,7 +1,7 @@
-import type pg from 'pg';
 import { type Bench, onSite, present } from '../bench.ts';
 import type { Site } from '../contender.ts';
 import { deployThisService, POST, thisServiceOverRest } from '../contenders/this-service.ts';
+import { EVERY_MS, fillTasks } from '../fill-tasks.ts';
 import { encodePost, type LightClient, openLightClient } from '../load/light-client.ts';
 import { type Figures, holdRounds } from '../rounds.ts';
 import { type Findings, quantile, whole } from '../streams/figures.ts';
@@ -10,7 +10,6 @@ const ROWS = 10_000_000;
 const TIMES = 100;
 const PAGE = 20;
 const DEEP_PAGE = 10_000;
-const EVERY_MS = 3_000;
 
 /** Filters of `tasks`, by what they ask for. Times are the shares of the table's age. */
 const FILTERS: Readonly<Record<string, object>> = {
@@ -73,7 +72,7 @@ export async function measureList(bench: Bench): Promise<Findings> {
 
 async function openLargeTable(site: Site, rows: number) {
   const deployment = await deployThisService(site, POST.rest);
-  await fill(deployment.sql, rows);
+  await fillTasks(deployment.sql, rows, { open: true });
   const { url } = await deployment.startApi();
   const client = await openLightClient(url);
   const { rows: found } = await deployment.sql.query<{ id: string }>(
@@ -141,42 +140,4 @@ function toFilter(filter: object, rows: number): object {
       return [key, new Date(Date.now() - agoMs)];
     }),
   );
-}
-
-/** One task every three seconds until now, as a year or so leaves them. Indexes are made when the rows are there. */
-async function fill(sql: pg.Pool, rows: number): Promise<void> {
-  const { rows: indexes } = await sql.query<{ name: string; definition: string }>(
-    `select indexname as name, indexdef as definition from pg_indexes
-     where tablename = 'tasks' and indexname <> 'tasks_pkey'`,
-  );
-  for (const { name } of indexes) await sql.query(`drop index ${name}`);
-  await sql.query(
-    `insert into tasks (
-       id, title, description, priority, status, type, payload, max_attempts, attempt_budget, attempt, version,
-       created_at, run_at, queued_at, started_at, finished_at, worker_id, error, result
-     )
-     select
-       (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') ||
-         '8000' || lpad(to_hex(n), 12, '0'))::uuid,
-       'task number ' || n || ' ' || (array['resize photos', 'send mail', 'build report', 'sync account'])[1 + n % 4],
-       case when n % 5 = 0 then 'for customer ' || n % 10007 else '' end,
-       (array['HIGH', 'MEDIUM', 'LOW'])[1 + n % 3]::task_priority, status::task_status,
-       (array['simulate', 'mail', 'report', 'sync'])[1 + (n / 7) % 4], '{"durationMs": 0}', 3, 3, 1, 4,
-       at, at, at, at, case when status in ('COMPLETED', 'FAILED', 'CANCELLED') then at end,
-       case when status = 'IN_PROGRESS' then '01890000-0000-7000-8000-00000000000a'::uuid end,
-       case when status = 'FAILED' then '{"name": "Error", "message": "boom", "stack": null, "attempt": 1}'::jsonb end,
-       case when status = 'COMPLETED' then '"done"'::jsonb end
-     from generate_series(1, $1::int) n
-     cross join lateral (
-       select
-         now()::timestamptz(3) - ($1 - n) * interval '${EVERY_MS} ms' as at,
-         case
-           when n % 50000 = 0 then 'IN_PROGRESS' when n % 1000 = 1 then 'NEW' when n % 1000 = 2 then 'PENDING'
-           when n % 50 = 3 then 'FAILED' when n % 100 = 4 then 'CANCELLED' else 'COMPLETED'
-         end as status
-     ) s`,
-    [rows],
-  );
-  for (const { definition } of indexes) await sql.query(definition);
-  await sql.query('vacuum analyze tasks');
 }

@@ -1,6 +1,6 @@
 import type { Task } from '../../src/domain/task.ts';
 import type { Statement } from '../../src/store/sql.ts';
-import { findTask } from '../../src/store/task-queries.ts';
+import { findTasks } from '../../src/store/task-queries.ts';
 import { createAdvance } from '../../src/tasks/advance.ts';
 import { sharedNow } from './commands.ts';
 import type { Service } from './service.ts';
@@ -22,11 +22,8 @@ export async function changeSteadily(
 ): Promise<Map<string, number>> {
   const { perSecond, seconds, tasks, pick } = options;
   const committedAt = new Map<string, number>();
-  const present = new Map<string, Task>();
-  for (const { id } of tasks) {
-    const task = await findTask(database, id);
-    if (task !== undefined) present.set(id, task);
-  }
+  const ids = tasks.map(({ id }) => id);
+  const present = new Map((await findTasks(database, ids)).map((task) => [task.id, task]));
   const underWay = new Set<Promise<void>>();
   const startedAt = performance.now();
 
