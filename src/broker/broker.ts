@@ -11,6 +11,9 @@ export interface Broker {
   /** Whether a publish has a chance right now. */
   readonly ready: boolean;
 
+  /** Whether messages travel, which takes about as long as a statement does. */
+  readonly isRemote: boolean;
+
   /** Calls `listener` each time the broker becomes usable (again). Returns the way to stop it. */
   onReady(listener: () => void): () => void;
 

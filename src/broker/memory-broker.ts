@@ -28,6 +28,7 @@ export function createMemoryBroker(): Broker {
     get ready() {
       return !closed;
     },
+    isRemote: false,
     // Usable from the start, and it is never away: there is no return to tell of.
     onReady: () => () => {},
     async publishTasks(messages) {

@@ -87,6 +87,7 @@ export function createRabbitBroker({
     get ready() {
       return !closing && tasks.ready;
     },
+    isRemote: true,
     onReady(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

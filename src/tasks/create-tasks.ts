@@ -84,7 +84,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     dueStatus: 'NEW' | 'PENDING',
   ): Promise<{ created: CreatedTask[][]; changes: TaskChange[] }> {
     const rows = groups.flat();
-    const early = dueStatus === 'PENDING' ? publishEarly(rows) : undefined;
+    const early = dueStatus === 'PENDING' && broker.isRemote ? publishEarly(rows) : undefined;
     const changes = await insertTasks(tx, rows, dueStatus);
     const stored = new Map(changes.map(({ task }) => [task.id, task]));
     const replays = await replaysOf(

@@ -107,6 +107,7 @@ test('a broker that fails to confirm leaves the task NEW, and the client none th
 function spied() {
   const events: string[] = [];
   const broker: Broker = Object.assign(Object.create(app.broker), {
+    isRemote: true,
     async publishTasks(...args: Parameters<Broker['publishTasks']>) {
       events.push('publish');
       await app.broker.publishTasks(...args);
