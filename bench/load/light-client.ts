@@ -32,6 +32,11 @@ export function encodePost(options: {
   return { bytes: Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`), status };
 }
 
+export function encodeGet(url: string, path: string): Request {
+  const head = [`GET ${path} HTTP/1.1`, `host: ${new URL(url).host}`, 'accept: application/json'];
+  return { bytes: Buffer.from(`${head.join('\r\n')}\r\n\r\n`), status: 200 };
+}
+
 export async function openLightClient(url: string): Promise<LightClient> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });

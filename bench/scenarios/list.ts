@@ -2,7 +2,7 @@ import { type Bench, onSite, present } from '../bench.ts';
 import type { Site } from '../contender.ts';
 import { deployThisService, POST, thisServiceOverRest } from '../contenders/this-service.ts';
 import { EVERY_MS, fillTasks } from '../fill-tasks.ts';
-import { encodePost, type LightClient, openLightClient } from '../load/light-client.ts';
+import { encodeGet, encodePost, type LightClient, openLightClient } from '../load/light-client.ts';
 import { type Figures, holdRounds } from '../rounds.ts';
 import { type Findings, quantile, whole } from '../streams/figures.ts';
 
@@ -10,6 +10,8 @@ const ROWS = 10_000_000;
 const TIMES = 100;
 const PAGE = 20;
 const DEEP_PAGE = 10_000;
+const REST_LISTS = 5_000;
+const CONNECTIONS = 20;
 
 /** Filters of `tasks`, by what they ask for. Times are the shares of the table's age. */
 const FILTERS: Readonly<Record<string, object>> = {
@@ -55,6 +57,7 @@ export async function measureList(bench: Bench): Promise<Findings> {
       },
     ]);
     client.close();
+    const restPerSecond = await countRestLists(url);
     return {
       rows: [
         ['first page by', 'p50 ms', 'p95 ms', 'p95 ms with totalCount'],
@@ -64,8 +67,9 @@ export async function measureList(bench: Bench): Promise<Findings> {
           (median.p95Ms ?? NaN).toFixed(1),
           (median.p95CountedMs ?? NaN).toFixed(1),
         ]),
+        ['REST, lists a second', whole(restPerSecond)],
       ],
-      figures: { rows, results },
+      figures: { rows, results, restPerSecond },
     };
   });
 }
@@ -83,6 +87,24 @@ async function openLargeTable(site: Site, rows: number) {
   const [{ id } = { id: '' }] = found;
   const [edge] = await askPage(client, url, { filter: { ids: [id] } });
   return { client, url, deepCursor: edge?.cursor };
+}
+
+/** `GET /api/v1/tasks/`: ten tasks and their total number, from many connections. @returns answers a second */
+async function countRestLists(url: string): Promise<number> {
+  const request = encodeGet(url, '/api/v1/tasks/?limit=10');
+  let left = REST_LISTS;
+
+  async function ask() {
+    const client = await openLightClient(url);
+    while (left > 0) {
+      left -= 1;
+      await client.send(request);
+    }
+    client.close();
+  }
+
+  const tookMs = await timed(() => Promise.all(Array.from({ length: CONNECTIONS }, ask)));
+  return REST_LISTS / (tookMs / 1_000);
 }
 
 interface Question {

@@ -18,6 +18,7 @@ import { changeMany } from './change-many.ts';
 import { type CreatedTask, createTaskCreator } from './create-tasks.ts';
 import { withDeadline } from './deadline.ts';
 import { createTaskFinder } from './find-task.ts';
+import { createSharedReads } from './shared-reads.ts';
 import { createWholeTask, type WholeTask } from './whole-task.ts';
 
 /**
@@ -57,6 +58,7 @@ export function createTaskService(options: {
   const { database, advance } = options;
   const createTasks = createTaskCreator(options);
   const findTask = createTaskFinder(database);
+  const share = createSharedReads();
 
   async function get(id: string): Promise<Task> {
     const task = await findTask(id);
@@ -85,8 +87,12 @@ export function createTaskService(options: {
           ? ((await findTask(id)) ?? null)
           : findTaskGraph(database, id, query),
       ),
-    list: (filter, page) => inTime(() => listTasks(database, filter, page)),
-    count: (filter) => inTime(() => countTasks(database, filter)),
+    list: (filter, page) =>
+      inTime(() =>
+        share(`list ${JSON.stringify([filter, page])}`, () => listTasks(database, filter, page)),
+      ),
+    count: (filter) =>
+      inTime(() => share(`count ${JSON.stringify(filter)}`, () => countTasks(database, filter))),
     cancel: (id, reason) => inTime(() => change(cancel(id, reason ?? undefined), notCancellable)),
     retry: (id) => inTime(() => change(retry(id), notRetryable)),
     cancelMany: (filter, reason) =>
