@@ -73,6 +73,8 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     try {
       return await database.transaction((tx) => store(tx, groups, 'PENDING'));
     } catch (error) {
+      // Nothing goes out early again before something was stored: its message would be about nothing.
+      clock.forget();
       if (!(error instanceof BrokerUnavailable)) throw error;
       return database.transaction((tx) => store(tx, groups, 'NEW'));
     }

@@ -2,6 +2,8 @@
 export interface DatabaseClock {
   /** Takes note of a time that the database has just told. */
   told(at: Date): void;
+  /** Forgets it: the database may be away, or another by now. */
+  forget(): void;
   /** Milliseconds of the Unix epoch, late by what an answer takes; undefined when nothing reliable was told yet. */
   now(): number | undefined;
 }
@@ -18,6 +20,9 @@ export function createDatabaseClock(): DatabaseClock {
   return {
     told(at) {
       last = { at: at.getTime(), counted: performance.now(), wall: Date.now() };
+    },
+    forget() {
+      last = undefined;
     },
     now() {
       if (last === undefined) return undefined;

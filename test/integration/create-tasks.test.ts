@@ -48,6 +48,17 @@ describe('creating tasks', () => {
     expect(events.splice(0)).toEqual(['stored', 'publish']);
   });
 
+  test('after one that could not be stored, the next is announced only once it is', async () => {
+    const { events, createTasks, failNext } = spied();
+    await createTasks([parse.parse({ title: 'tells what the time is there' })]);
+    failNext();
+    events.length = 0;
+    await expect(createTasks([parse.parse({ title: 'never stored' })])).rejects.toThrow('no');
+    expect(events.splice(0)).toEqual(['publish']);
+    await createTasks([parse.parse({ title: 'the next' })]);
+    expect(events.splice(0)).toEqual(['stored', 'publish']);
+  });
+
   test('with one key at the same time makes one task, and everybody gets it', async () => {
     const input = parse.parse({ title: 'once', idempotencyKey: 'a' });
     const created = await Promise.all(Array.from({ length: 20 }, () => app.service.create(input)));
@@ -106,6 +117,10 @@ test('a broker that fails to confirm leaves the task NEW, and the client none th
 /** A creator that says what it does, in this order. */
 function spied() {
   const events: string[] = [];
+  let fails = false;
+  const failNext = () => {
+    fails = true;
+  };
   const broker: Broker = Object.assign(Object.create(app.broker), {
     isRemote: true,
     async publishTasks(...args: Parameters<Broker['publishTasks']>) {
@@ -118,6 +133,10 @@ function spied() {
       app.database.transaction((tx) =>
         work({
           async run(statement, values) {
+            if (fails) {
+              fails = false;
+              throw new Error('no');
+            }
             const rows = await tx.run(statement, values);
             if (statement.name === 'insert_tasks') events.push('stored');
             return rows as never;
@@ -125,5 +144,5 @@ function spied() {
         }),
       ),
   } satisfies Partial<Database>);
-  return { events, createTasks: createTaskCreator({ database, broker }) };
+  return { events, failNext, createTasks: createTaskCreator({ database, broker }) };
 }

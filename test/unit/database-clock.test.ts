@@ -27,4 +27,6 @@ test('it does not know any more when the clock here was set, or the machine slep
   expect(clock.now()).toBeUndefined();
   clock.told(TOLD);
   expect(clock.now()).toBe(TOLD.getTime());
+  clock.forget();
+  expect(clock.now()).toBeUndefined();
 });
