@@ -128,7 +128,8 @@ const json = z.custom<Json>((value) => value !== undefined);
 const count = z.int().nonnegative();
 
 const taskMessage = z.object({
-  id: z.uuid(),
+  // As PostgreSQL writes it, whoever sent it.
+  id: z.uuid().toLowerCase(),
   priority: z.enum(TASK_PRIORITIES),
   storedAt: z.number().optional(),
 }) satisfies z.ZodType<TaskMessage>;

@@ -47,8 +47,6 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     application_name: 'async-task-manager',
     options: `${PLANNING} ${TIME_ZONE}`,
     types: typeParsers,
-    // Statements of one connection do not wait for the answers to those before them.
-    pipeline: true,
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', (error) => {

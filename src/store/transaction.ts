@@ -20,9 +20,8 @@ export async function inTransaction<T>(
   };
   client.on('error', onError);
   try {
-    // What `work` sends goes out with it, in one round trip. It only fails together with its connection.
-    const begun = run(BEGIN);
-    const [result] = await Promise.all([work({ run }), begun]);
+    await run(BEGIN);
+    const result = await work({ run });
     await run(COMMIT);
     return result;
   } catch (error) {

@@ -73,7 +73,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     try {
       return await database.transaction((tx) => store(tx, groups, 'PENDING'));
     } catch (error) {
-      // Nothing goes out early again before something was stored: its message would be about nothing.
+      // Nothing goes out early for a while: its message might be about nothing again, and a worker would wait for it.
       clock.forget();
       if (!(error instanceof BrokerUnavailable)) throw error;
       return database.transaction((tx) => store(tx, groups, 'NEW'));
@@ -87,6 +87,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
   ): Promise<{ created: CreatedTask[][]; changes: TaskChange[] }> {
     const rows = groups.flat();
     const early = dueStatus === 'PENDING' && broker.isRemote ? publishEarly(rows) : undefined;
+    const told = clock.ask();
     const changes = await insertTasks(tx, rows, dueStatus);
     const stored = new Map(changes.map(({ task }) => [task.id, task]));
     const replays = await replaysOf(
@@ -102,7 +103,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
       }),
     );
     const [first] = changes;
-    if (first !== undefined) clock.told(first.task.createdAt);
+    if (first !== undefined) told(first.task.createdAt);
     await (early ?? publishStored([...stored.values()]));
     return { created, changes };
   }

@@ -5,7 +5,8 @@ import { findTasks } from '../store/task-queries.ts';
 import { createMicroBatch } from './micro-batch.ts';
 
 const MAX_IN_FLIGHT = 4;
-const MIN_IDS_BESIDE = 10;
+/** Beside any other: one that waits for a dead connection must not hold up the rest. */
+const MIN_IDS_BESIDE = 1;
 const MAX_IDS = 200;
 
 /**

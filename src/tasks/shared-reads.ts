@@ -1,6 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How long a slow read, or one on a dead connection, may keep the next waiting. */
+const PATIENCE_MS = 500;
+
 /**
- * Does a read for all who ask the same at the same time: one is under way, and all who come meanwhile share the next.
- * That begins after each of them has asked, so nobody is told what was true before.
+ * Does a read for all who ask the same at the same time: one is under way, and all who come meanwhile share the next. That
+ * begins when the first is done or has taken long, and so after each of them has asked, so nobody is told what was true before.
  *
  * @returns does `read`, or has it done for another caller with the same key; a failure is that of all who share it
  */
@@ -17,12 +22,11 @@ export function createSharedReads(): <T>(key: string, read: () => Promise<T>) =>
   }
 
   function queue(key: string, after: Promise<unknown>, read: () => Promise<unknown>) {
-    const reading = after
-      .catch(() => {})
-      .then(() => {
-        next.delete(key);
-        return begin(key, read);
-      });
+    const done = after.catch(() => {});
+    const reading = Promise.race([done, sleep(PATIENCE_MS, undefined, { ref: false })]).then(() => {
+      next.delete(key);
+      return begin(key, read);
+    });
     next.set(key, reading);
     return reading;
   }

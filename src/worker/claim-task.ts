@@ -49,7 +49,7 @@ async function isExpired(taskId: string, advance: AdvanceOne): Promise<boolean> 
   return (await advance(expire(taskId))).change !== undefined;
 }
 
-/** Both times are the database's. */
+/** Both times are by the database's clock. */
 function mayStillCome({ storedAt }: TaskMessage, now: Date): boolean {
   return storedAt !== undefined && now.getTime() - storedAt < ROW_APPEARS_WITHIN_MS;
 }

@@ -1,9 +1,7 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Runs } from './runs.ts';
 
-const RESOLUTION_MS = 50;
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 100;
 /** What a cancellation may take to reach a handler. */
 const TOO_LONG_MS = 500;
 /** A handler that does it once does it again. */
@@ -14,26 +12,24 @@ const SAY_AT_MOST_EVERY_MS = 30_000;
  * heartbeats, cancellations and all other tasks of its worker waiting. @returns the way to stop it
  */
 export function watchEventLoop({ runs, log }: { runs: Runs; log: Logger }): () => void {
-  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  delay.enable();
+  let lookedAt = performance.now();
   let saidAt = Number.NEGATIVE_INFINITY;
 
-  // Late itself by then, so it looks right after the hold-up, while who caused it is most likely still there.
-  const timer = setInterval(() => {
-    const lagMs = Math.round(delay.max / 1_000_000);
-    delay.reset();
-    if (lagMs < TOO_LONG_MS || performance.now() - saidAt < SAY_AT_MOST_EVERY_MS) return;
-    saidAt = performance.now();
+  function look(): void {
+    const now = performance.now();
+    const lagMs = Math.round(now - lookedAt - LOOK_EVERY_MS);
+    lookedAt = now;
+    if (lagMs < TOO_LONG_MS || now - saidAt < SAY_AT_MOST_EVERY_MS) return;
+    saidAt = now;
+    // A timer is the first to run when the loop goes on, so who held it up is most likely still there.
     const types = [...new Set(runs.all().map(({ task }) => task.type))];
     log.warn(
       { lagMs, types },
       'the event loop was held up: heartbeats and cancellations waited. A handler of one of these types may compute without a pause; move such work to a worker thread',
     );
-  }, LOOK_EVERY_MS);
-  timer.unref();
+  }
 
-  return () => {
-    clearInterval(timer);
-    delay.disable();
-  };
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  timer.unref();
+  return () => clearInterval(timer);
 }

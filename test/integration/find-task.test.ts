@@ -40,3 +40,22 @@ test('who has changed a task sees the change, even while others are reading it',
   expect((await find(id))?.status).toBe('CANCELLED');
   await early;
 });
+
+test('a read that is stuck holds up no other', async () => {
+  const task = await app.create();
+  const stuck = Promise.withResolvers<never[]>();
+  let calls = 0;
+  const sql: Sql = {
+    run: (statement, values) => {
+      calls += 1;
+      return calls === 1 ? stuck.promise : app.database.run(statement, values);
+    },
+  };
+  const findOne = createTaskFinder(sql);
+  const first = findOne(task.id);
+  // In a turn of its own.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect((await findOne(task.id))?.id).toBe(task.id);
+  stuck.resolve([]);
+  expect(await first).toBeUndefined();
+});

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import {
   decodeTaskChange,
+  decodeTaskMessage,
   decodeTaskProgress,
   encodeTaskChange,
+  encodeTaskMessage,
   encodeTaskProgress,
 } from '../../src/broker/message-codec.ts';
 import { makeTaskChange } from '../support/task-changes.ts';
@@ -38,4 +40,10 @@ test('a payload and a result of up to 64 KiB travel along; larger ones stay behi
   expect(travel(small, 'done')).toEqual([true, small, 'done', undefined]);
   expect(travel(large, small)).toEqual([true, null, small, ['payload']]);
   expect(travel(large, large)).toEqual([true, null, null, ['payload', 'result']]);
+});
+
+test('the id of a task is read as PostgreSQL writes it, whoever sent it', () => {
+  const id = '01890000-0000-7000-8000-00000000000A';
+  const sent = encodeTaskMessage({ id, priority: 'HIGH' });
+  expect(decodeTaskMessage(sent).id).toBe(id.toLowerCase());
 });

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createSharedReads } from '../../src/tasks/shared-reads.ts';
 
 function readsByHand() {
@@ -58,4 +58,16 @@ test('a read that fails fails for those who share it, and the next is a new one'
   await turn();
   begun[1]?.resolve('back');
   expect(await later).toBe('back');
+});
+
+test('a read that takes long keeps the next waiting for half a second only', async () => {
+  const share = createSharedReads();
+  const { begun, read } = readsByHand();
+  const stuck = share('a', read);
+  const later = share('a', read);
+  await vi.waitFor(() => expect(begun).toHaveLength(2), { timeout: 5_000 });
+  begun[1]?.resolve('quick');
+  expect(await later).toBe('quick');
+  begun[0]?.resolve('slow');
+  expect(await stuck).toBe('slow');
 });
