@@ -1,14 +1,13 @@
 import { type Bench, onSite, present } from '../bench.ts';
 import type { Contender, Site } from '../contender.ts';
 import { thisServiceOverRest } from '../contenders/this-service.ts';
+import { measureFlatOut } from '../load/flat-out.ts';
 import type { LoadCommands } from '../load/load.ts';
 import { type Figures, holdRounds } from '../rounds.ts';
 import { startChild } from '../streams/child.ts';
 import { type Findings, quantile, whole } from '../streams/figures.ts';
 import { untilCompleted } from '../until-completed.ts';
 
-const FLAT_OUT = 5_000;
-const FLAT_OUT_CONNECTIONS = 50;
 /** At the same pace, not measured: what flat out has left behind is written, compiled and collected meanwhile. */
 const SETTLING_SECONDS = 4;
 const SECONDS = 15;
@@ -51,18 +50,13 @@ async function pace(contender: Contender, site: Site): Promise<Figures> {
   site.releases.push('the load', load.stop);
   const target = { url: api.url, ...deployment.create };
 
-  const flatOut = { target, count: FLAT_OUT, connections: FLAT_OUT_CONNECTIONS };
-  await load.ask('postAll', flatOut);
-  await untilCompleted(deployment, FLAT_OUT);
-  const { startedAt, endedAt } = await load.ask('postAll', flatOut);
-  await untilCompleted(deployment, FLAT_OUT * 2);
-  const atMostPerSecond = (FLAT_OUT / (endedAt - startedAt)) * 1_000;
+  const { perSecond: atMostPerSecond, tasks } = await measureFlatOut(load, deployment, api.url);
 
   const steadily = { target, perSecond: atMostPerSecond / 2, connections: CONNECTIONS };
   const settling = await load.ask('postSteadily', { ...steadily, seconds: SETTLING_SECONDS });
   const posted = await load.ask('postSteadily', { ...steadily, seconds: SECONDS });
   const { latenciesMs } = posted;
-  await untilCompleted(deployment, FLAT_OUT * 2 + settling.latenciesMs.length + latenciesMs.length);
+  await untilCompleted(deployment, tasks + settling.latenciesMs.length + latenciesMs.length);
   return {
     atMostPerSecond,
     postsPerSecond: (latenciesMs.length / (posted.endedAt - posted.startedAt)) * 1_000,

@@ -2,16 +2,14 @@ import type pg from 'pg';
 import { type Bench, onSite, present } from '../bench.ts';
 import type { Site } from '../contender.ts';
 import { deployThisService, POST, thisServiceOverRest } from '../contenders/this-service.ts';
+import { measureFlatOut } from '../load/flat-out.ts';
 import type { LoadCommands } from '../load/load.ts';
 import { residentBytes } from '../process-usage.ts';
 import type { Figures } from '../rounds.ts';
 import { startChild } from '../streams/child.ts';
 import { type Findings, mib, quantile, type Row, whole } from '../streams/figures.ts';
-import { untilCompleted } from '../until-completed.ts';
 
 const MINUTES = 60;
-const FLAT_OUT = 5_000;
-const FLAT_OUT_CONNECTIONS = 50;
 const CONNECTIONS = 200;
 const SECONDS_A_SAMPLE = 60;
 /** How many lines the table has; every sample is in the JSON. */
@@ -70,15 +68,11 @@ async function run(bench: Bench, site: Site): Promise<Figures[]> {
   site.releases.push('the load', load.stop);
   const target = { url: api.url, ...deployment.create };
 
-  const flatOut = { target, count: FLAT_OUT, connections: FLAT_OUT_CONNECTIONS };
-  await load.ask('postAll', flatOut);
-  await untilCompleted(deployment, FLAT_OUT);
-  const { startedAt, endedAt } = await load.ask('postAll', flatOut);
-  await untilCompleted(deployment, 2 * FLAT_OUT);
-  const perSecond = (FLAT_OUT / (endedAt - startedAt)) * 1_000 * 0.5;
+  const flatOut = await measureFlatOut(load, deployment, api.url);
+  const perSecond = flatOut.perSecond / 2;
 
   const samples: Figures[] = [];
-  let tasks = 2 * FLAT_OUT;
+  let { tasks } = flatOut;
   for (let minute = 1; minute <= (bench.minutes ?? MINUTES); minute += 1) {
     const posted = await load.ask('postSteadily', {
       target,

@@ -5,8 +5,8 @@ export interface TaskMessage {
   id: string;
   priority: TaskPriority;
   /**
-   * When its row was stored, or is about to be, in milliseconds by the database's clock. Set when that is not committed yet, so that
-   * whoever finds no row can tell one that is about to come from one that never will.
+   * When its row was stored, or is about to be, in milliseconds by the database's clock. Set when that is not committed
+   * yet, so that whoever finds no row can tell one that is about to come from one that never will.
    */
   storedAt?: number | undefined;
 }

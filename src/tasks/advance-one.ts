@@ -24,8 +24,8 @@ const BATCHES = 2;
 
 /**
  * Applies single transitions that come at the same time in one statement. None of them waits for the row of another:
- * what a batch leaves undone is looked at, in one statement for all; if its guard seems to hold, it is tried in another
- * batch, and then by itself beside the batches that follow, since someone else has its row.
+ * what a batch leaves undone it tries once more and then looks at, in one statement for all. If its guard seems to hold, it
+ * is tried in another batch, and then by itself beside the batches that follow, since someone else has its row.
  */
 export function createAdvanceOne(options: { sql: Sql; advance: Advance }): AdvanceOne {
   const { sql, advance } = options;

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const PATIENCE_MS = 500;
 
 /**
- * Does a read for all who ask the same at the same time: one is under way, and all who come meanwhile share the next. That
- * begins when the first is done or has taken long, and so after each of them has asked, so nobody is told what was true before.
+ * Does a read for all who ask the same at the same time: one is under way, and all who come meanwhile share the next.
+ * That begins when the first is done or has taken long: after each of them has asked, so nobody is told what was true
+ * before.
  *
  * @returns does `read`, or has it done for another caller with the same key; a failure is that of all who share it
  */
