@@ -5,7 +5,7 @@ import { PrismaClient } from '../generated/prisma/client.ts';
 import { databaseUnavailable } from './database-errors.ts';
 import type { Sql, Statement } from './sql.ts';
 import { TIME_ZONE, typeParsers } from './timestamps.ts';
-import { inTransaction } from './transaction.ts';
+import { createInTransaction } from './transaction.ts';
 
 export interface Database extends Sql {
   /** For what is read through the GraphQL graph. Shares the pool. */
@@ -55,6 +55,7 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
   // The pool listens to idle connections only. One that is handed to whoever waits for it has no listener until that one
   // runs, and what the server says in between would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}));
+  const inTransaction = createInTransaction();
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
 
   async function run<Row extends object>(
