@@ -1,5 +1,7 @@
 import { setImmediate as afterPending } from 'node:timers/promises';
+import pg from 'pg';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beginWith } from '../../src/store/begin-with.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -24,6 +26,26 @@ test('a transaction is committed when its work resolves, and rolled back when it
   await expect(failing).rejects.toThrow('changed my mind');
   await database.run({ text: 'select from kept' });
   await expect(database.run({ text: 'select from gone' })).rejects.toThrow('does not exist');
+});
+
+test('a first statement that fails leaves its connection fit for the next transaction', async () => {
+  const single = open(url, { poolSize: 1 });
+  await single.transaction((tx) => tx.run({ text: 'create table kept ()' }));
+  const failing = single.transaction((tx) => tx.run({ text: 'select from nowhere' }));
+  await expect(failing).rejects.toThrow('does not exist');
+  const rows = await single.transaction((tx) => tx.run({ text: 'select 1 as one' }));
+  expect(rows).toEqual([{ one: 1 }]);
+});
+
+test('a first statement is not run when the BEGIN that it takes along fails', async () => {
+  const pool = new pg.Pool({ connectionString: url });
+  onTestFinished(() => pool.end());
+  const client = await pool.connect();
+  // It was never prepared here.
+  const failing = beginWith(client, { text: 'create table outside ()' }, []);
+  await expect(failing).rejects.toThrow('prepared statement "begin" does not exist');
+  client.release();
+  await expect(database.run({ text: 'select from outside' })).rejects.toThrow('does not exist');
 });
 
 // Without a listener for it the error would end the whole process, and this test run with it.
