@@ -23,7 +23,7 @@ import { claimNamespace } from './namespace.ts';
 import { watchCompleted } from './watch-completed.ts';
 
 /** Every figure of this service is with these: slots of each priority of the one worker. */
-export const WORKER_CONCURRENCY = 'HIGH=300,MEDIUM=300,LOW=300';
+export const WORKER_CONCURRENCY = 'HIGH=1000,MEDIUM=1000,LOW=1000';
 
 /** How one task is asked for. */
 export const POST = {

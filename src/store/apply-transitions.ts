@@ -101,17 +101,23 @@ changed as (
   where t.id = l.id and t.id = any (array(select id from locked))
   returning t.*, l.ordinal, l.previous_status, l.reason, l.error as failure,
     case when l.previous_status = 'IN_PROGRESS' then l.outcome end as outcome,
-    coalesce(l.worker_id, l.previous_worker_id) as event_worker_id
+    coalesce(l.worker_id, l.previous_worker_id) as event_worker_id,
+    nextval('task_events_seq_seq') as event_seq, now()::timestamptz(3) as event_at
 ),
+-- Its rows are not read back: to join them with their tasks took longer than the rest, in a batch of hundreds.
 history as (
-  insert into task_events (task_id, version, status, previous_status, attempt, reason, outcome, worker_id, error)
-  select c.id, c.version, c.status, c.previous_status, c.attempt, c.reason, c.outcome, c.event_worker_id, c.failure
+  insert into task_events (task_id, version, seq, status, previous_status, attempt, at, reason, outcome, worker_id, error)
+  select
+    c.id, c.version, c.event_seq, c.status, c.previous_status, c.attempt, c.event_at, c.reason, c.outcome,
+    c.event_worker_id, c.failure
   from changed c
-  order by c.ordinal
-  returning *
 )
 select t.ordinal, ${TASK_COLUMNS}, ${EVENT_COLUMNS}
 from changed t
-join history e on e.task_id = t.id`;
+cross join lateral (
+  select
+    t.version, t.event_seq as seq, t.status, t.attempt, t.previous_status, t.event_at as at, t.reason, t.outcome,
+    t.event_worker_id as worker_id, t.failure as error
+) e`;
   return { name, text };
 }

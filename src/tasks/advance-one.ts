@@ -15,7 +15,7 @@ export type Outcome = { change: TaskChange } | { change: undefined; seen: Glance
 /** Batches on their way at a time: one is computed while the next is committed. */
 const MAX_IN_FLIGHT = 2;
 /** A statement costs as much as twenty of its rows: so many share it. */
-const MIN_ROWS_BESIDE = 50;
+const MIN_ROWS_BESIDE = 150;
 const MAX_ROWS = 500;
 /** How often a batch tries what it left undone: the row of a fresh task is most often there the second time. */
 const TRIES = 2;
