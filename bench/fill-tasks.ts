@@ -15,7 +15,7 @@ export async function fillTasks(
 ): Promise<void> {
   const { rows: indexes } = await sql.query<{ name: string; definition: string }>(
     `select indexname as name, indexdef as definition from pg_indexes
-     where tablename = 'tasks' and indexname <> 'tasks_pkey'`,
+     where tablename in ('tasks', 'task_traits') and indexname not like '%_pkey'`,
   );
   for (const { name } of indexes) await sql.query(`drop index ${name}`);
   await sql.query(
@@ -47,5 +47,5 @@ export async function fillTasks(
     [rows, open],
   );
   for (const { definition } of indexes) await sql.query(definition);
-  await sql.query('vacuum analyze tasks');
+  await sql.query('vacuum analyze tasks, task_traits');
 }

@@ -1,6 +1,6 @@
 import type { TaskStatus } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
-import { filterSql } from './filter-sql.ts';
+import { searchSql } from './filter-sql.ts';
 import type { Sql, Statement } from './sql.ts';
 
 /**
@@ -21,11 +21,11 @@ export async function matchingIds(
     limit: number;
   },
 ): Promise<string[]> {
-  const { text, values } = filterSql({ ...filter, status: null });
+  const { from, text, values, idBound } = searchSql({ ...filter, status: null });
   const statuses = `$${values.push(page.statuses)}`;
   const createdUntil = `$${values.push(page.createdUntil)}`;
   const limit = `$${values.push(page.limit)}`;
-  const after = page.after === undefined ? '' : `and t.id > $${values.push(page.after)}`;
+  const after = page.after === undefined ? 'true' : idBound('>', `$${values.push(page.after)}`);
   const rows = await sql.run<{ id: string }>(
     {
       text: `
@@ -33,8 +33,8 @@ select found.id
 from unnest(${statuses}::task_status[]) as wanted(status)
 cross join lateral (
   select t.id
-  from tasks t
-  where t.status = wanted.status and t.created_at <= ${createdUntil}::timestamptz and ${text} ${after}
+  from ${from}
+  where t.status = wanted.status and t.created_at <= ${createdUntil}::timestamptz and ${text} and ${after}
   order by t.id
   limit ${limit}
 ) found

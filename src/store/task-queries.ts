@@ -3,7 +3,7 @@ import type { TaskFilter } from '../domain/task-filter.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Database } from './database.ts';
 import { databaseUnavailable } from './database-errors.ts';
-import { type Condition, filterSql } from './filter-sql.ts';
+import { type Search, searchSql } from './filter-sql.ts';
 import type { Sql, Statement } from './sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
 
@@ -82,19 +82,20 @@ const NOTHING_SEEN = { status: null, version: null, now: new Date(0) };
 
 export async function listTasks(sql: Sql, filter: TaskFilter, page: PageRequest): Promise<Page> {
   const { limit, olderThan, newerThan, fromOldest = false, skip = 0 } = page;
-  const { text, values } = filterSql(filter);
+  const { from, text, values, idBound } = searchSql(filter);
   const bounds = [
     { key: olderThan, operator: '<' },
     { key: newerThan, operator: '>' },
-  ].flatMap(({ key, operator }) => {
-    return key === undefined ? [] : [`t.id ${operator} $${values.push(key)}`];
+  ] as const;
+  const within = bounds.flatMap(({ key, operator }) => {
+    return key === undefined ? [] : [idBound(operator, `$${values.push(key)}`)];
   });
   const rows = await sql.run<Task>(
     {
       text: `
 select ${TASK_COLUMNS}
-from tasks t
-where ${[text, ...bounds].join(' and ')}
+from ${from}
+where ${[text, ...within].join(' and ')}
 order by t.id ${fromOldest ? 'asc' : 'desc'}
 limit $${values.push(limit + 1)} offset $${values.push(skip)}`,
     },
@@ -109,21 +110,22 @@ limit $${values.push(limit + 1)} offset $${values.push(skip)}`,
  * first: to count up to the limit what is thinly spread would be to read most of it.
  */
 export async function countTasks(sql: Sql, filter: TaskFilter): Promise<number> {
-  const { text, values } = filterSql(filter);
-  const estimate = (await isLarge(sql)) ? await estimateCount(sql, { text, values }) : 0;
+  const search = searchSql(filter);
+  const { from, text, values } = search;
+  const estimate = (await isLarge(sql)) ? await estimateCount(sql, search) : 0;
   if (estimate > SURELY_MANY) return estimate;
   const atMost = EXACT_COUNT_LIMIT + 1;
   const [row] = await sql.run<{ count: number }>(
     {
       text: `
 select count(*)::int as count
-from (select from tasks t where ${text} order by t.id desc limit ${atMost}) found`,
+from (select from ${from} where ${text} order by t.id desc limit ${atMost}) found`,
     },
     values,
   );
   const counted = row?.count ?? 0;
   if (counted < atMost) return counted;
-  return Math.max(atMost, estimate || (await estimateCount(sql, { text, values })));
+  return Math.max(atMost, estimate || (await estimateCount(sql, search)));
 }
 
 /** An estimate above this is not believed to be wrong by so much that an exact count was called for. */
@@ -136,9 +138,9 @@ async function isLarge(sql: Sql): Promise<boolean> {
   return (table?.rows ?? 0) > LARGE;
 }
 
-async function estimateCount(sql: Sql, { text, values }: Condition): Promise<number> {
+async function estimateCount(sql: Sql, { from, text, values }: Search): Promise<number> {
   const [plan] = await sql.run<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
-    { text: `explain (format json) select from tasks t where ${text}` },
+    { text: `explain (format json) select from ${from} where ${text}` },
     values,
   );
   return plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? 0;

@@ -185,7 +185,7 @@ test('a plan that was made for an empty table finds each task by its id all the 
 /** The plans that read a large table from end to end, of all statements that `query` runs. */
 async function scans(query: (sql: Sql) => Promise<unknown>): Promise<string[]> {
   const found = (await plans(query)).split('\n\n');
-  return found.filter((plan) => /Seq Scan on (tasks|task_events)/.test(plan));
+  return found.filter((plan) => /Seq Scan on (tasks|task_events|task_traits)/.test(plan));
 }
 
 /** The plans of all statements that `query` runs. They are not carried out. */
@@ -206,6 +206,7 @@ async function fill() {
   const statements = [
     'alter table tasks set (autovacuum_enabled = off)',
     'alter table task_events set (autovacuum_enabled = off)',
+    'alter table task_traits set (autovacuum_enabled = off)',
     `
 insert into tasks (
   id, title, description, priority, status, type, max_attempts, attempt_budget, attempt, version, created_at, run_at,
