@@ -109,7 +109,7 @@ async function weigh(sql: pg.Pool, tasks: number) {
       sum(pg_indexes_size(relid))::float8 as "indexBytes",
       sum(n_dead_tup)::float8 as dead,
       sum(n_live_tup)::float8 as live
-    from pg_stat_user_tables where relname in ('tasks', 'task_events')`);
+    from pg_stat_user_tables where relname in ('tasks', 'task_traits', 'task_events')`);
   const { open = NaN, bytes = NaN, indexBytes = NaN, dead = NaN, live = NaN } = rows[0] ?? {};
   return {
     open,

@@ -3,6 +3,7 @@ import {
   CANCELLABLE_STATUSES,
   type Json,
   RETRYABLE_STATUSES,
+  type Task,
   type TaskError,
   type TaskStatus,
 } from './task.ts';
@@ -48,12 +49,16 @@ export interface Transition {
   readonly reason?: string;
   /** How the run that this ends went. */
   readonly outcome?: AttemptOutcome;
+  /** The task as whoever holds its claim knows it, so that what cannot have changed since need not be read again. */
+  readonly known?: Task;
 }
 
 /** The right to settle one run: whoever holds the version that the claim returned. */
 export interface Claim {
   readonly taskId: string;
   readonly version: number;
+  /** The task as the claim left it, if whoever holds it has it at hand. */
+  readonly task?: Task;
 }
 
 /** NEW → PENDING. RabbitMQ has confirmed the task's message. */
@@ -166,6 +171,7 @@ export interface Failure {
   readonly outcome: 'FAILED' | 'TIMED_OUT';
 }
 
-function held(claim: Claim): Pick<Transition, 'taskId' | 'guard'> {
-  return { taskId: claim.taskId, guard: { status: ['IN_PROGRESS'], version: claim.version } };
+function held({ taskId, version, task }: Claim): Pick<Transition, 'taskId' | 'guard' | 'known'> {
+  const guard = { status: ['IN_PROGRESS'], version } as const;
+  return task === undefined ? { taskId, guard } : { taskId, guard, known: task };
 }

@@ -1,10 +1,10 @@
-import type { TaskChange } from '../domain/task.ts';
+import type { Task, TaskChange, TaskEvent } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
 import type { Sql, Statement } from './sql.ts';
-import { type ChangeRow, EVENT_COLUMNS, TASK_COLUMNS, toChange } from './task-rows.ts';
+import { GIVEN_TYPES, type Given, transitionSql } from './transition-sql.ts';
 
 /**
- * Applies each transition whose guard still holds, and writes its event, in one statement.
+ * Applies each transition whose guard still holds, and writes its event: those of one kind in one statement.
  *
  * @param transitions at most one per task
  * @param options.skipLocked leaves out the rows that others hold right now, instead of waiting for them
@@ -15,109 +15,145 @@ export async function applyTransitions(
   transitions: readonly Transition[],
   { skipLocked = false } = {},
 ): Promise<(TaskChange | undefined)[]> {
-  if (transitions.length === 0) return [];
-  const wanted = transitions.map(({ taskId, guard, patch, reason, outcome }, ordinal) => ({
-    ordinal,
-    id: taskId,
-    from_status: guard.status,
-    from_version: guard.version,
-    due: guard.due,
-    deadline: guard.deadline,
-    status: patch.status,
-    attempt_delta: patch.attemptDelta,
-    renew: patch.renew,
-    worker_deaths: patch.workerDeaths,
-    run_after_ms: patch.runAfterMs,
-    worker_id: patch.workerId,
-    result: patch.result,
-    error: patch.error,
-    reason,
-    outcome,
-  }));
-  const rows = await sql.run<ChangeRow & { ordinal: number }>(skipLocked ? APPLY_TO_FREE : APPLY, [
-    JSON.stringify(wanted),
-  ]);
   const changes = new Array<TaskChange | undefined>(transitions.length).fill(undefined);
-  for (const row of rows) changes[row.ordinal] = toChange(row);
+  const batches = byKind(transitions).map(async ({ statement, wanted }) => {
+    const rows = await sql.run<AppliedRow>(skipLocked ? statement.toFree : statement.toAll, [
+      JSON.stringify(wanted),
+    ]);
+    for (const row of rows) {
+      const transition = transitions[row.ordinal];
+      if (transition !== undefined) changes[row.ordinal] = toChange(row, transition);
+    }
+  });
+  await Promise.all(batches);
   return changes;
 }
 
-const APPLY = statement('apply_transitions', 'for update');
-const APPLY_TO_FREE = statement('apply_transitions_to_free', 'for update skip locked');
+interface Batch {
+  statement: KindStatement;
+  wanted: Wanted[];
+}
 
-function statement(name: string, lock: string): Statement {
-  // `locked` takes the rows in the order of their ids, so that two batches cannot deadlock, and sees each row as its
-  // latest committed version. Each is looked up by its id, whatever the planner believes: a plan that was made for a
-  // small table would else read it from end to end for every batch until somebody analyses it. And the guard compares
-  // the status as text: an index on status must not serve it, or the whole backlog is read.
-  const text = `
-with wanted as (
-  select *
-  from jsonb_to_recordset($1::jsonb) as w(
-    ordinal int, id uuid, from_status text[], from_version int, due boolean, deadline text, status task_status,
-    attempt_delta int, renew boolean, worker_deaths int, run_after_ms float8, worker_id uuid, result jsonb, error jsonb,
-    reason text, outcome attempt_outcome
-  )
-),
-locked as (
-  select w.*, t.previous_status, t.previous_worker_id
-  from (select * from wanted order by id) w
-  cross join lateral (
-    select t.status as previous_status, t.worker_id as previous_worker_id
-    from tasks t
-    where t.id = w.id
-      and t.status::text = any (w.from_status)
-      and (w.from_version is null or t.version = w.from_version)
-      and (w.due is null or t.status <> 'NEW' or t.run_at <= now())
-      and (
-        w.deadline is null
-        or (w.deadline = 'MISSED') = (t.started_at is null and t.expires_at is not null and t.expires_at <= now())
-      )
-    ${lock}
-  ) t
-),
-changed as (
-  update tasks t
-  set status = l.status,
-      version = t.version + 1,
-      attempt = t.attempt + coalesce(l.attempt_delta, 0),
-      max_attempts = t.max_attempts + case when l.renew then t.attempt_budget else 0 end,
-      worker_deaths = case when l.renew then 0 else t.worker_deaths + coalesce(l.worker_deaths, 0) end,
-      run_at = case when l.run_after_ms is null then t.run_at else now() + l.run_after_ms * interval '1 ms' end,
-      expires_at = case when l.renew then null else t.expires_at end,
-      queued_at = case when l.status = 'PENDING' then now() else t.queued_at end,
-      started_at = case when l.status = 'IN_PROGRESS' then now() else t.started_at end,
-      finished_at = case when l.status in ('COMPLETED', 'FAILED', 'CANCELLED') then now() end,
-      worker_id = l.worker_id,
-      result = l.result,
-      error = coalesce(l.error, t.error),
-      progress = case
-        when l.status = 'IN_PROGRESS' then null
-        when l.status = 'COMPLETED' and t.progress is not null then 1
-        else t.progress
-      end,
-      progress_message = case when l.status = 'IN_PROGRESS' then null else t.progress_message end
-  from locked l
-  where t.id = l.id and t.id = any (array(select id from locked))
-  returning t.*, l.ordinal, l.previous_status, l.reason, l.error as failure,
-    case when l.previous_status = 'IN_PROGRESS' then l.outcome end as outcome,
-    coalesce(l.worker_id, l.previous_worker_id) as event_worker_id,
-    nextval('task_events_seq_seq') as event_seq, now()::timestamptz(3) as event_at
-),
--- Its rows are not read back: to join them with their tasks took longer than the rest, in a batch of hundreds.
-history as (
-  insert into task_events (task_id, version, seq, status, previous_status, attempt, at, reason, outcome, worker_id, error)
-  select
-    c.id, c.version, c.event_seq, c.status, c.previous_status, c.attempt, c.event_at, c.reason, c.outcome,
-    c.event_worker_id, c.failure
-  from changed c
-)
-select t.ordinal, ${TASK_COLUMNS}, ${EVENT_COLUMNS}
-from changed t
-cross join lateral (
-  select
-    t.version, t.event_seq as seq, t.status, t.attempt, t.previous_status, t.event_at as at, t.reason, t.outcome,
-    t.event_worker_id as worker_id, t.failure as error
-) e`;
-  return { name, text };
+/** A transition as its statement takes it. What is undefined it does not say. */
+type Wanted = { id: string; ordinal: number } & Record<Given, unknown>;
+
+function byKind(transitions: readonly Transition[]): Batch[] {
+  const batches = new Map<string, Batch>();
+  transitions.forEach((transition, ordinal) => {
+    const { taskId: id, guard, patch, reason } = transition;
+    const given: Record<Given, unknown> = {
+      from_version: guard.version,
+      run_after_ms: patch.runAfterMs,
+      worker_id: patch.workerId,
+      result: patch.result,
+      error: patch.error,
+      reason,
+    };
+    const key = kindKey(transition, given);
+    let batch = batches.get(key);
+    if (batch === undefined) {
+      batch = { statement: statementFor(key, transition, given), wanted: [] };
+      batches.set(key, batch);
+    }
+    batch.wanted.push({ id, ordinal, ...given });
+  });
+  return [...batches.values()];
+}
+
+/** The same for all transitions of one kind, and for no others. */
+function kindKey(transition: Transition, given: Record<Given, unknown>): string {
+  const { guard, patch, outcome, known } = transition;
+  let key = `${guard.status.join()} ${guard.due} ${guard.deadline} ${patch.status} ${patch.attemptDelta} ${patch.renew} ${patch.workerDeaths} ${outcome} ${known !== undefined}`;
+  for (const name of GIVEN_NAMES) key += given[name] === undefined ? ' -' : ' +';
+  return key;
+}
+
+const GIVEN_NAMES = Object.keys(GIVEN_TYPES) as Given[];
+
+interface KindStatement {
+  toAll: Statement;
+  /** Passes over rows that others hold. */
+  toFree: Statement;
+}
+
+/** There are as many kinds as functions in `domain/transitions.ts`, and some more by what is known and left out. */
+const statements = new Map<string, KindStatement>();
+
+function statementFor(
+  key: string,
+  { guard, patch, outcome, known }: Transition,
+  given: Record<Given, unknown>,
+): KindStatement {
+  const made = statements.get(key);
+  if (made !== undefined) return made;
+  const isKnown = known !== undefined;
+  const named = GIVEN_NAMES.filter((name) => given[name] !== undefined);
+  const kind = { guard, patch, outcome, isKnown, given: named };
+  const name = `to_${patch.status.toLowerCase()}_${statements.size}`;
+  const statement = {
+    toAll: { name, text: transitionSql(kind, 'for update') },
+    toFree: { name: `${name}_if_free`, text: transitionSql(kind, 'for update skip locked') },
+  };
+  statements.set(key, statement);
+  return statement;
+}
+
+/** What is read back of a change. Of a task that is known only what may have become different is there. */
+type AppliedRow = Partial<Task> &
+  Pick<Task, 'status' | 'version' | 'progress' | 'progressMessage'> &
+  Pick<TaskEvent, 'previousStatus' | 'at' | 'outcome'> & {
+    ordinal: number;
+    /** PostgreSQL's bigint, which node-pg leaves as text. */
+    seq: string;
+    eventWorkerId: string | null;
+  };
+
+function toChange(row: AppliedRow, { known, patch, reason, taskId }: Transition): TaskChange {
+  const task = toTask(row, known);
+  const event: TaskEvent = {
+    taskId,
+    version: task.version,
+    seq: BigInt(row.seq),
+    status: task.status,
+    previousStatus: row.previousStatus,
+    attempt: task.attempt,
+    at: row.at,
+    reason: reason ?? null,
+    outcome: row.outcome,
+    workerId: row.eventWorkerId,
+    error: patch.error ?? null,
+  };
+  return { task, event };
+}
+
+/** Field by field: every change of every task comes this way, and to copy what is left of an object is slow. */
+function toTask(row: AppliedRow, known: Task | undefined): Task {
+  // Who knows nothing was told all.
+  const old = known ?? (row as Task);
+  return {
+    id: old.id,
+    title: old.title,
+    description: old.description,
+    priority: old.priority,
+    status: row.status,
+    type: old.type,
+    payload: old.payload,
+    result: row.result === undefined ? old.result : row.result,
+    error: row.error === undefined ? old.error : row.error,
+    attempt: row.attempt ?? old.attempt,
+    maxAttempts: row.maxAttempts ?? old.maxAttempts,
+    attemptBudget: old.attemptBudget,
+    timeoutSeconds: old.timeoutSeconds,
+    retry: old.retry,
+    progress: row.progress,
+    progressMessage: row.progressMessage,
+    version: row.version,
+    workerId: row.workerId === undefined ? old.workerId : row.workerId,
+    createdAt: old.createdAt,
+    runAt: row.runAt ?? old.runAt,
+    expiresAt: row.expiresAt === undefined ? old.expiresAt : row.expiresAt,
+    queuedAt: row.queuedAt === undefined ? old.queuedAt : row.queuedAt,
+    startedAt: row.startedAt === undefined ? old.startedAt : row.startedAt,
+    finishedAt: row.finishedAt === undefined ? old.finishedAt : row.finishedAt,
+  };
 }

@@ -23,27 +23,11 @@ export async function insertTasks(
   rows: readonly TaskRow[],
   dueStatus: Extract<TaskStatus, 'NEW' | 'PENDING'>,
 ): Promise<TaskChange[]> {
-  const wanted = rows.map((row, ordinal) => ({
-    ordinal,
-    id: row.id,
-    title: row.title,
-    description: row.description,
-    priority: row.priority,
-    type: row.type,
-    payload: row.payload,
-    max_attempts: row.maxAttempts,
-    timeout_seconds: row.timeoutSeconds,
-    retry: row.retry,
-    run_at: row.runAt,
-    expires_at: row.expiresAt,
-    ttl_seconds: row.ttlSeconds,
-    idempotency_key: row.idempotencyKey,
-    input_hash: row.inputHash && `\\x${row.inputHash.toString('hex')}`,
-  }));
-  const stored = await sql.run<StoredRow>(INSERT, [JSON.stringify(wanted), dueStatus]);
-  const changes = stored.flatMap(({ ordinal, ...row }) => {
-    const input = rows[ordinal];
-    return input === undefined ? [] : creation(input, row);
+  const stored = await sql.run<StoredRow>(INSERT, [JSON.stringify(rows.map(toWanted)), dueStatus]);
+  const byId = new Map(stored.map((row) => [row.id, row]));
+  const changes = rows.flatMap((input) => {
+    const row = byId.get(input.id);
+    return row === undefined ? [] : creation(input, row);
   });
   await noteIdDrift(
     sql,
@@ -52,21 +36,42 @@ export async function insertTasks(
   return changes;
 }
 
+/** As the statement takes it: what is null it need not be told. */
+function toWanted(row: TaskRow) {
+  return {
+    id: row.id,
+    title: row.title,
+    description: row.description,
+    priority: row.priority,
+    type: row.type,
+    payload: row.payload ?? undefined,
+    max_attempts: row.maxAttempts,
+    timeout_seconds: row.timeoutSeconds ?? undefined,
+    retry: row.retry ?? undefined,
+    run_at: row.runAt ?? undefined,
+    expires_at: row.expiresAt ?? undefined,
+    ttl_seconds: row.ttlSeconds ?? undefined,
+    idempotency_key: row.idempotencyKey ?? undefined,
+    input_hash: row.inputHash === null ? undefined : `\\x${row.inputHash.toString('hex')}`,
+  };
+}
+
 /** What the database adds to a task; the rest was told to it and need not be told back. */
 interface StoredRow {
-  ordinal: number;
+  id: string;
   status: Extract<TaskStatus, 'NEW' | 'PENDING'>;
   createdAt: Date;
   runAt: Date;
   expiresAt: Date | null;
   /** PostgreSQL's bigint, which node-pg leaves as text. */
   firstSeq: string;
-  lastSeq: string;
+  /** That of the second event, if there is one. */
+  secondSeq: string | null;
 }
 
 /** The first event shows the task as it was created, the second, if any, as it was handed over. */
-function creation(input: TaskRow, row: Omit<StoredRow, 'ordinal'>): TaskChange[] {
-  const { status, createdAt, runAt, expiresAt, firstSeq, lastSeq } = row;
+function creation(input: TaskRow, row: StoredRow): TaskChange[] {
+  const { status, createdAt, runAt, expiresAt, firstSeq, secondSeq } = row;
   const task: Task = {
     id: input.id,
     title: input.title,
@@ -106,12 +111,12 @@ function creation(input: TaskRow, row: Omit<StoredRow, 'ordinal'>): TaskChange[]
     workerId: null,
     error: null,
   };
-  if (status === 'NEW') return [{ task, event }];
+  if (secondSeq === null) return [{ task, event }];
   return [
     { task, event },
     {
       task: { ...task, status, version: 2, queuedAt: createdAt },
-      event: { ...event, version: 2, seq: BigInt(lastSeq), status, previousStatus: 'NEW' },
+      event: { ...event, version: 2, seq: BigInt(secondSeq), status, previousStatus: 'NEW' },
     },
   ];
 }
@@ -122,7 +127,7 @@ const INSERT: Statement = {
 with wanted as (
   select w.*, case when w.run_at > now() then 'NEW' else $2::task_status end as status
   from jsonb_to_recordset($1::jsonb) as w(
-    ordinal int, id uuid, title text, description text, priority task_priority, type text, payload jsonb,
+    id uuid, title text, description text, priority task_priority, type text, payload jsonb,
     max_attempts int, timeout_seconds int, retry jsonb, run_at timestamptz, expires_at timestamptz, ttl_seconds int,
     idempotency_key text, input_hash bytea
   )
@@ -139,27 +144,20 @@ inserted as (
     case w.status when 'PENDING' then now() end, w.idempotency_key, w.input_hash
   from wanted w
   -- Keys in one order, so that two batches that share some cannot deadlock.
-  order by w.idempotency_key, w.ordinal
+  order by w.idempotency_key, w.id
   on conflict (idempotency_key) do nothing
-  returning id, status, created_at, run_at, expires_at
+  returning id, status, created_at, run_at, expires_at, nextval('task_events_seq_seq') as first_seq,
+    case status when 'PENDING' then nextval('task_events_seq_seq') end as second_seq
 ),
+-- Its rows are not read back: their numbers are known before they are written.
 history as (
-  insert into task_events (task_id, version, status, previous_status, attempt)
-  select step.*
-  from (
-    select i.id, 1 as version, 'NEW'::task_status, null::task_status, 0 from inserted i
-    union all
-    select i.id, 2, 'PENDING', 'NEW', 0 from inserted i where i.status = 'PENDING'
-  ) step
-  order by step.id, step.version
-  returning task_id, seq
+  insert into task_events (task_id, version, seq, status, previous_status, attempt)
+  select i.id, 1, i.first_seq, 'NEW'::task_status, null::task_status, 0 from inserted i
+  union all
+  select i.id, 2, i.second_seq, 'PENDING', 'NEW', 0 from inserted i where i.second_seq is not null
 )
 select
-  w.ordinal, i.status, i.created_at as "createdAt", i.run_at as "runAt", i.expires_at as "expiresAt",
-  min(e.seq) as "firstSeq", max(e.seq) as "lastSeq"
-from inserted i
-join wanted w on w.id = i.id
-join history e on e.task_id = i.id
-group by w.ordinal, i.status, i.created_at, i.run_at, i.expires_at
-order by w.ordinal`,
+  i.id, i.status, i.created_at as "createdAt", i.run_at as "runAt", i.expires_at as "expiresAt",
+  i.first_seq as "firstSeq", i.second_seq as "secondSeq"
+from inserted i`,
 };

@@ -7,6 +7,7 @@ import {
 } from '../../src/domain/task.ts';
 import * as t from '../../src/domain/transitions.ts';
 import { applyTransitions } from '../../src/store/apply-transitions.ts';
+import { storeProgress } from '../../src/store/progress.ts';
 import { historyOf } from '../support/history-of.ts';
 import { missDeadline } from '../support/miss-deadline.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
@@ -122,6 +123,31 @@ describe('a change', () => {
     ]);
     expect(changes[0]?.event).toMatchObject({ reason: 'no longer wanted', outcome: null });
   });
+});
+
+describe('of a task that whoever holds its claim knows', () => {
+  const settlements: Record<string, (claim: t.Claim) => t.Transition> = {
+    complete: (claim) => t.complete(claim, { sum: 42 }),
+    'complete with nothing': (claim) => t.complete(claim, null),
+    retryLater: (claim) => t.retryLater(claim, FAILURE, 1_000),
+    fail: (claim) => t.fail(claim, FAILURE),
+    release: t.release,
+    rescue: (claim) => t.rescue(claim, FAILURE.error),
+    condemn: (claim) => t.condemn(claim, FAILURE.error),
+  };
+
+  test.each(Object.entries(settlements))(
+    '%s tells all that the row says',
+    async (_name, settle) => {
+      const task = await taskIn('IN_PROGRESS');
+      const claim = claimOf(task);
+      // The one thing that changes while the version stays.
+      await storeProgress(app.database, [{ claim, progress: 0.5, message: 'half' }]);
+      const change = await apply(settle({ ...claim, task }));
+      expect(change?.task).toEqual(await app.service.get(task.id));
+      expect(change).toEqual((await historyOf(app.database, task.id)).at(-1));
+    },
+  );
 });
 
 async function apply(transition: t.Transition): Promise<TaskChange | undefined> {
