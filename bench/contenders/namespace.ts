@@ -15,9 +15,10 @@ export function claimNamespace({ servers, name, releases }: Site): string {
 async function clear(url: string, name: string): Promise<void> {
   const connection = await connect(url);
   const channel = await connection.createChannel();
-  const { tasksExchange, taskQueue, dead, eventsExchange } = rabbitNames(name);
+  const { tasksExchange, taskQueue, dead, eventsExchange, cancellationsExchange } =
+    rabbitNames(name);
   for (const queue of [...Object.values(taskQueue), dead]) await channel.deleteQueue(queue);
-  for (const exchange of [tasksExchange, dead, eventsExchange]) {
+  for (const exchange of [tasksExchange, dead, eventsExchange, cancellationsExchange]) {
     await channel.deleteExchange(exchange);
   }
   await connection.close();

@@ -48,6 +48,13 @@ export interface Broker {
   /** A private stream of what is announced. It carries nothing until something is bound. */
   openEventStream(listener: EventStreamListener): Promise<EventStream>;
 
+  /**
+   * Hears of every change that ends a run from outside (`cancelsRun`) and of no other, in the order in which they are
+   * announced. Once it resolves, all that are announced later will be delivered. While the broker is away it resolves at
+   * once and takes effect, followed by `onGap`, when the broker is back.
+   */
+  openCancellations(listener: CancellationListener): Promise<Cancellations>;
+
   /** Stops everything. Unsettled deliveries go back to their queue. */
   close(): Promise<void>;
 }
@@ -82,6 +89,17 @@ export interface EventStream {
   bind(pattern: string): Promise<void>;
   /** Takes a binding away. */
   unbind(pattern: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Who hears which runs are cancelled. */
+export interface CancellationListener {
+  onCancelled(change: TaskChange): void;
+  /** Some may have been missed, as with `EventStreamListener.onGap`. */
+  onGap(): void;
+}
+
+export interface Cancellations {
   close(): Promise<void>;
 }
 

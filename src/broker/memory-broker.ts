@@ -60,6 +60,10 @@ export function createMemoryBroker(): Broker {
       assertOpen();
       return events.open(listener);
     },
+    async openCancellations(listener) {
+      assertOpen();
+      return events.openCancellations(listener);
+    },
     async close() {
       closed = true;
       for (const priority of TASK_PRIORITIES) queues[priority].close();

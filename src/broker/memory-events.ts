@@ -1,11 +1,17 @@
 import type { TaskChange, TaskProgress } from '../domain/task.ts';
-import type { EventStream, EventStreamListener } from './broker.ts';
-import { eventPattern, progressPattern } from './messages.ts';
+import type {
+  CancellationListener,
+  Cancellations,
+  EventStream,
+  EventStreamListener,
+} from './broker.ts';
+import { cancelsRun, eventPattern, progressPattern } from './messages.ts';
 
 export interface MemoryEvents {
   announceChanges(changes: readonly TaskChange[]): void;
   announceProgress(progress: readonly TaskProgress[]): void;
   open(listener: EventStreamListener): EventStream;
+  openCancellations(listener: CancellationListener): Promise<Cancellations>;
   close(): void;
 }
 
@@ -31,6 +37,23 @@ export function createMemoryEvents(): MemoryEvents {
     }
   }
 
+  function open(listener: EventStreamListener): EventStream {
+    const patterns = new Set<string>();
+    const stream = { patterns, listener };
+    streams.add(stream);
+    return {
+      async bind(pattern) {
+        patterns.add(pattern);
+      },
+      async unbind(pattern) {
+        patterns.delete(pattern);
+      },
+      async close() {
+        streams.delete(stream);
+      },
+    };
+  }
+
   return {
     announceChanges(changes) {
       for (const change of changes) {
@@ -48,21 +71,11 @@ export function createMemoryEvents(): MemoryEvents {
         });
       }
     },
-    open(listener) {
-      const patterns = new Set<string>();
-      const stream = { patterns, listener };
-      streams.add(stream);
-      return {
-        async bind(pattern) {
-          patterns.add(pattern);
-        },
-        async unbind(pattern) {
-          patterns.delete(pattern);
-        },
-        async close() {
-          streams.delete(stream);
-        },
-      };
+    open,
+    async openCancellations({ onCancelled, onGap }) {
+      const stream = open({ onChange: onCancelled, onProgress() {}, onGap });
+      await stream.bind(CANCELLATIONS);
+      return stream;
     },
     close() {
       streams.clear();
@@ -76,9 +89,13 @@ interface Announcement {
   tell(listener: EventStreamListener): void;
 }
 
-/** The eight patterns that a change matches: looking them up costs the same however many are bound. */
-function patternsOf({ task, event }: TaskChange): string[] {
-  const patterns: string[] = [];
+/** What is bound by who hears of cancellations: no pattern of the topic exchange. */
+const CANCELLATIONS = 'cancellations';
+
+/** The eight or nine patterns that a change matches: looking them up costs the same however many are bound. */
+function patternsOf(change: TaskChange): string[] {
+  const { task, event } = change;
+  const patterns = cancelsRun(change) ? [CANCELLATIONS] : [];
   for (const id of [{ id: task.id }, {}]) {
     for (const priority of [{ priority: task.priority }, {}]) {
       for (const status of [{ status: event.status }, {}]) {

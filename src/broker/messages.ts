@@ -14,6 +14,17 @@ export interface TaskMessage {
 /** Topic exchange that carries every change of status, and the progress of runs. */
 export const EVENTS_EXCHANGE = 'task.events';
 
+/**
+ * Fanout exchange that carries the changes which end a run from outside once more, to every worker. Workers bind nothing
+ * at the topic exchange: a pattern with wildcards there costs RabbitMQ a search for each change of each task.
+ */
+export const CANCELLATIONS_EXCHANGE = 'task.cancellations';
+
+/** Whether a change ends a run from outside, so that whoever runs the task has to hear of it. */
+export function cancelsRun({ event }: TaskChange): boolean {
+  return event.previousStatus === 'IN_PROGRESS' && event.status === 'CANCELLED';
+}
+
 /** `task.<id>.<PRIORITY>.<STATUS>`: the routing key under which a change is announced. */
 export function eventRoutingKey({ task, event }: TaskChange): string {
   return `task.${task.id}.${task.priority}.${event.status}`;

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { TaskPriority } from '../domain/task.ts';
 import type { Broker } from './broker.ts';
 import { BrokerUnavailable } from './broker.ts';
+import { openRabbitCancellations } from './rabbit-cancellations.ts';
 import type { ChannelKeeping } from './rabbit-channel.ts';
 import { createRabbitConnection } from './rabbit-connection.ts';
 import { createEventPublisher } from './rabbit-event-publisher.ts';
@@ -106,6 +107,10 @@ export function createRabbitBroker({
     async openEventStream(listener) {
       assertOpen();
       return openRabbitEventStream(listener, { ...consuming, names, log });
+    },
+    async openCancellations(listener) {
+      assertOpen();
+      return openRabbitCancellations(listener, { ...consuming, names, log });
     },
     close() {
       closing ??= closeAll();

@@ -2,7 +2,7 @@ import type { Channel } from 'amqplib';
 import type { Logger } from 'pino';
 import type { TaskChange, TaskProgress } from '../domain/task.ts';
 import { encodeTaskChange, encodeTaskProgress } from './message-codec.ts';
-import { eventRoutingKey, progressPattern } from './messages.ts';
+import { cancelsRun, eventRoutingKey, progressPattern } from './messages.ts';
 import type { ChannelKeeping } from './rabbit-channel.ts';
 import { keepChannel } from './rabbit-channel.ts';
 import type { RabbitNames } from './rabbit-names.ts';
@@ -47,10 +47,10 @@ export function createEventPublisher({
     },
   });
 
-  function publish(routingKey: string, encode: () => Buffer): void {
+  function publish(exchange: string, routingKey: string, encode: () => Buffer): void {
     try {
       if (!channel || waitingBytes > MAX_WAITING_BYTES) drop();
-      else publishOn(channel, routingKey, encode());
+      else publishOn(channel, exchange, routingKey, encode());
     } catch (err) {
       // The channel closed under our hands, or the event cannot be encoded: best effort either way.
       log.debug({ err }, 'an event was not published');
@@ -58,9 +58,9 @@ export function createEventPublisher({
     }
   }
 
-  function publishOn(open: Channel, routingKey: string, content: Buffer): void {
+  function publishOn(open: Channel, exchange: string, routingKey: string, content: Buffer): void {
     const options = { persistent: false, contentType: 'application/json' };
-    const roomLeft = open.publish(names.eventsExchange, routingKey, content, options);
+    const roomLeft = open.publish(exchange, routingKey, content, options);
     waitingBytes = roomLeft ? 0 : waitingBytes + content.length;
   }
 
@@ -80,12 +80,15 @@ export function createEventPublisher({
 
   return {
     publishChanges(changes) {
-      for (const change of changes)
-        publish(eventRoutingKey(change), () => encodeTaskChange(change));
+      for (const change of changes) {
+        const encode = () => encodeTaskChange(change);
+        publish(names.eventsExchange, eventRoutingKey(change), encode);
+        if (cancelsRun(change)) publish(names.cancellationsExchange, '', encode);
+      }
     },
     publishProgress(progress) {
       for (const one of progress)
-        publish(progressPattern(one.taskId), () => encodeTaskProgress(one));
+        publish(names.eventsExchange, progressPattern(one.taskId), () => encodeTaskProgress(one));
     },
   };
 }

@@ -1,107 +1,23 @@
-import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
 import type { EventStream, EventStreamListener } from './broker.ts';
 import { decodeTaskChange, decodeTaskProgress } from './message-codec.ts';
 import { isProgressKey } from './messages.ts';
-import type { ChannelKeeping, Session } from './rabbit-channel.ts';
-import { keepChannel } from './rabbit-channel.ts';
+import type { ChannelKeeping } from './rabbit-channel.ts';
 import type { RabbitNames } from './rabbit-names.ts';
-
-/** What RabbitMQ keeps for a process that does not read; the oldest go first. Nobody but us sees this queue. */
-const QUEUE_BOUNDS = {
-  'x-max-length': 100_000,
-  'x-max-length-bytes': 64 * 1024 * 1024,
-  'x-overflow': 'drop-head',
-};
+import { openRabbitStream } from './rabbit-stream.ts';
 
 /** See `Broker.openEventStream`. */
-export async function openRabbitEventStream(
+export function openRabbitEventStream(
   { onChange, onProgress, onGap }: EventStreamListener,
-  { names, log, ...keeping }: ChannelKeeping & { names: RabbitNames; log: Logger },
+  { names, ...receiving }: ChannelKeeping & { names: RabbitNames; log: Logger },
 ): Promise<EventStream> {
-  const patterns = new Set<string>();
-  let current: { session: Session<Channel>; queue: string } | undefined;
-  let isFirst = true;
-  /** Has to be told before anything that comes after the gap. */
-  let gapPending = false;
-
-  const kept = keepChannel<Channel>({
-    ...keeping,
-    part: 'receiving events',
-    open: (link) => link.openChannel(),
-    async setUp(session) {
-      const { channel, link } = session;
-      const { queue } = await link.within(
-        channel.assertQueue('', {
-          exclusive: true,
-          autoDelete: true,
-          durable: false,
-          arguments: QUEUE_BOUNDS,
-        }),
-      );
-      // From here on bind and unbind speak to RabbitMQ themselves, behind all that is sent in this same turn.
-      current = { session, queue };
-      gapPending = !isFirst || patterns.size > 0;
-      const bound = [...patterns].map((pattern) =>
-        channel.bindQueue(queue, names.eventsExchange, pattern),
-      );
-      const consuming = channel.consume(queue, (message) => receive(session, message), {
-        noAck: true,
-      });
-      await link.within(Promise.all([...bound, consuming]));
-      isFirst = false;
-      tellGap();
-    },
-    onGone() {
-      current = undefined;
-    },
-  });
-
-  function receive({ abandon }: Session<Channel>, message: ConsumeMessage | null): void {
-    if (message === null) {
-      abandon(new Error('RabbitMQ cancelled the consumer: the event queue was deleted'));
-      return;
-    }
-    tellGap();
-    const { content, fields } = message;
-    const { routingKey } = fields;
-    try {
-      if (isProgressKey(routingKey)) onProgress(decodeTaskProgress(content));
+  return openRabbitStream({
+    ...receiving,
+    exchange: names.eventsExchange,
+    onMessage({ content, fields }) {
+      if (isProgressKey(fields.routingKey)) onProgress(decodeTaskProgress(content));
       else onChange(decodeTaskChange(content));
-    } catch (err) {
-      log.warn({ err, routingKey }, 'an event could not be handled');
-    }
-  }
-
-  function tellGap(): void {
-    if (!gapPending) return;
-    gapPending = false;
-    try {
-      onGap();
-    } catch (err) {
-      log.error({ err }, 'a gap in the events could not be handled');
-    }
-  }
-
-  /** Without a queue there is nothing to do: the next one gets all patterns, and `onGap` follows. */
-  async function onQueue(act: (channel: Channel, queue: string) => Promise<unknown>) {
-    if (!current) return;
-    const { session, queue } = current;
-    await session.link.within(act(session.channel, queue)).catch(() => {
-      // The channel is gone, so the queue is too.
-    });
-  }
-
-  await kept.tried;
-  return {
-    bind(pattern) {
-      patterns.add(pattern);
-      return onQueue((channel, queue) => channel.bindQueue(queue, names.eventsExchange, pattern));
     },
-    unbind(pattern) {
-      patterns.delete(pattern);
-      return onQueue((channel, queue) => channel.unbindQueue(queue, names.eventsExchange, pattern));
-    },
-    close: () => kept.close(),
-  };
+    onGap,
+  });
 }

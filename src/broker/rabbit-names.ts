@@ -1,5 +1,5 @@
 import type { TaskPriority } from '../domain/task.ts';
-import { EVENTS_EXCHANGE } from './messages.ts';
+import { CANCELLATIONS_EXCHANGE, EVENTS_EXCHANGE } from './messages.ts';
 
 /** What this service calls its own in RabbitMQ. */
 export interface RabbitNames {
@@ -8,6 +8,7 @@ export interface RabbitNames {
   /** Both the exchange and the queue behind it. */
   dead: string;
   eventsExchange: string;
+  cancellationsExchange: string;
 }
 
 /** With a namespace every name is prefixed, so that several services (or tests) can share one virtual host. */
@@ -22,5 +23,6 @@ export function rabbitNames(namespace?: string): RabbitNames {
     },
     dead: `${prefix}tasks.dead`,
     eventsExchange: `${prefix}${EVENTS_EXCHANGE}`,
+    cancellationsExchange: `${prefix}${CANCELLATIONS_EXCHANGE}`,
   };
 }

@@ -58,7 +58,7 @@ async function declareOn(link: RabbitLink, names: RabbitNames): Promise<void> {
 }
 
 async function declareAll(channel: Channel, link: RabbitLink, names: RabbitNames): Promise<void> {
-  const { tasksExchange, taskQueue, dead, eventsExchange } = names;
+  const { tasksExchange, taskQueue, dead, eventsExchange, cancellationsExchange } = names;
   await exchange(dead, 'fanout');
   await queue(dead, quorum);
   await link.within(channel.bindQueue(dead, dead, ''));
@@ -69,6 +69,7 @@ async function declareAll(channel: Channel, link: RabbitLink, names: RabbitNames
     await link.within(channel.bindQueue(name, tasksExchange, priority));
   }
   await exchange(eventsExchange, 'topic');
+  await exchange(cancellationsExchange, 'fanout');
 
   async function exchange(name: string, type: string): Promise<void> {
     const declared = link.within(channel.assertExchange(name, type, { durable: true }));

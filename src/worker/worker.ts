@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { Broker, TaskDelivery } from '../broker/broker.ts';
-import { eventPattern } from '../broker/messages.ts';
 import type { TaskPriority } from '../domain/task.ts';
 import { release } from '../domain/transitions.ts';
 import type { Database } from '../store/database.ts';
@@ -69,16 +68,14 @@ export async function startWorker(options: {
   });
   const expirer = startExpirer({ sql: database, advance, log });
   const stopWatching = watchEventLoop({ runs, log });
-  const cancellations = await broker.openEventStream({
-    onChange({ event }) {
+  const cancellations = await broker.openCancellations({
+    onCancelled({ event }) {
       const run = runs.get(event.taskId);
       if (run !== undefined && event.version > run.version) run.abort('CANCELLED');
     },
-    onProgress() {},
     // Announcements may have been missed.
     onGap: liveness.lookNow,
   });
-  await cancellations.bind(eventPattern({ status: 'CANCELLED' }));
   const execute = createExecutor({
     advance: createAdvanceOne({ sql: database, advance }),
     handlers,

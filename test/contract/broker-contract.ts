@@ -6,7 +6,7 @@ import type { TaskMessage } from '../../src/broker/messages.ts';
 import { eventPattern, progressPattern } from '../../src/broker/messages.ts';
 import type { TaskChange, TaskPriority, TaskProgress } from '../../src/domain/task.ts';
 import { createInbox } from '../support/inbox.ts';
-import { makeTaskChange } from '../support/task-changes.ts';
+import { makeCancellation, makeTaskChange } from '../support/task-changes.ts';
 import { makeTaskProgress } from '../support/task-progress.ts';
 
 /** Every promise of the port `src/broker/broker.ts`, held to one implementation. */
@@ -49,6 +49,12 @@ function defineTests(create: () => Promise<Broker>): void {
     });
     for (const pattern of patterns) await stream.bind(pattern);
     return { ...inbox, ...stream, progress, both };
+  }
+
+  async function hearCancellations(broker: Broker) {
+    const inbox = createInbox<TaskChange>();
+    const { close } = await broker.openCancellations({ onCancelled: inbox.put, onGap: () => {} });
+    return { ...inbox, close };
   }
 
   async function expectDepth(broker: Broker, priority: TaskPriority, depth: number) {
@@ -329,6 +335,52 @@ function defineTests(create: () => Promise<Broker>): void {
     expect(await stream.both.take()).toEqual(kept);
   });
 
+  test('the end of a run from outside reaches everyone who hears of cancellations, as it was announced, in order', async () => {
+    const broker = await openBroker();
+    const one = await hearCancellations(broker);
+    const other = await hearCancellations(broker);
+    const cancelled = Array.from({ length: 50 }, () => makeCancellation());
+    broker.publishEvents(cancelled.slice(0, 20));
+    broker.publishEvents(cancelled.slice(20));
+    expect(await one.takeMany(50)).toEqual(cancelled);
+    expect(await other.takeMany(50)).toEqual(cancelled);
+  });
+
+  test('who hears of cancellations hears of nothing else', async () => {
+    const broker = await openBroker();
+    const inbox = await hearCancellations(broker);
+    const last = makeCancellation();
+    broker.publishProgress([makeTaskProgress()]);
+    broker.publishEvents([
+      makeTaskChange({ event: { previousStatus: 'IN_PROGRESS', status: 'COMPLETED' } }),
+      makeTaskChange({ event: { previousStatus: 'PENDING', status: 'IN_PROGRESS' } }),
+      makeTaskChange({ event: { previousStatus: 'NEW', status: 'CANCELLED' } }),
+      makeTaskChange({ event: { previousStatus: 'PENDING', status: 'CANCELLED' } }),
+      last,
+    ]);
+    await expect(inbox.take()).resolves.toEqual(last);
+    expect(inbox.all).toHaveLength(1);
+  });
+
+  test('a cancellation is a change like any other to the streams, which get it once', async () => {
+    const broker = await openBroker();
+    await hearCancellations(broker);
+    const stream = await listen(broker, eventPattern());
+    const changes = [makeTaskChange(), makeCancellation(), makeTaskChange()];
+    broker.publishEvents(changes);
+    expect(await stream.takeMany(3)).toEqual(changes);
+  });
+
+  test('who no longer wants to hear of cancellations hears of none', async () => {
+    const broker = await openBroker();
+    const closed = await hearCancellations(broker);
+    const open = await hearCancellations(broker);
+    await closed.close();
+    broker.publishEvents([makeCancellation()]);
+    await open.take();
+    expect(closed.all).toHaveLength(0);
+  });
+
   test('a closed broker refuses tasks, ignores events and can be closed again', async () => {
     const broker = await openBroker();
     await broker.close();
@@ -344,6 +396,7 @@ function defineTests(create: () => Promise<Broker>): void {
     const broker = await openBroker();
     const inbox = await consume(broker, { HIGH: 1, MEDIUM: 1, LOW: 1 });
     const stream = await listen(broker, eventPattern());
+    const cancellations = await hearCancellations(broker);
     await broker.publishTasks([makeMessage('HIGH')]);
     const held = await inbox.take();
     await broker.close();
@@ -351,6 +404,7 @@ function defineTests(create: () => Promise<Broker>): void {
     await inbox.stop();
     await stream.bind(eventPattern({ priority: 'LOW' }));
     await stream.close();
+    await cancellations.close();
   });
 }
 

@@ -10,7 +10,7 @@ import type { TaskChange, TaskPriority } from '../../src/domain/task.ts';
 import { createInbox } from '../support/inbox.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { RABBIT_PORT, rabbitUrlAt, useRabbitNamespace } from '../support/rabbit.ts';
-import { makeTaskChange } from '../support/task-changes.ts';
+import { makeCancellation, makeTaskChange } from '../support/task-changes.ts';
 import { makeTaskProgress } from '../support/task-progress.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -121,6 +121,17 @@ describe('when the connection is lost', () => {
       return typeof what === 'number' && typeof before === 'number' && what !== before + 1;
     });
     expect(jumps).toEqual([]);
+  });
+
+  test('who hears of cancellations is told of the gap, and hears of those that follow', async () => {
+    const { broker, proxy } = await open();
+    const { gaps, ...inbox } = await hearCancellations(broker);
+    const lost = nextReady(broker);
+    proxy.cut();
+    await lost;
+    await gaps.take();
+    await publishUntilHeard(broker, [makeTaskChange(), makeCancellation()], inbox);
+    expect(new Set(inbox.all.map(({ event }) => event.status))).toEqual(new Set(['CANCELLED']));
   });
 
   test('what was bound and unbound meanwhile holds after it', async () => {
@@ -276,6 +287,7 @@ describe('when RabbitMQ is away at the start', () => {
     const inbox = await consume(broker, { HIGH: 1 });
     const change = makeTaskChange();
     const stream = await listen(broker, eventPattern({ id: change.task.id }));
+    const cancellations = await hearCancellations(broker);
     const ready = nextReady(broker);
     await startAgain(proxy.port);
     await ready;
@@ -283,6 +295,8 @@ describe('when RabbitMQ is away at the start', () => {
     await inbox.take();
     await stream.gaps.take();
     await publishUntilHeard(broker, [change], stream);
+    await cancellations.gaps.take();
+    await publishUntilHeard(broker, [makeCancellation()], cancellations);
   });
 
   test('it can be closed while it connects', async () => {
@@ -456,6 +470,26 @@ describe('messages', () => {
     expect(stream.all).toHaveLength(1);
   });
 
+  test('a cancellation that is no change is skipped', async () => {
+    const { broker, names, admin, lines } = await open();
+    const inbox = await hearCancellations(broker);
+    const channel = await admin();
+    channel.publish(names.cancellationsExchange, '', Buffer.from('not json'));
+    await vi.waitFor(() => expect(told(lines.all, 'warn')).toHaveLength(1));
+    const cancellation = makeCancellation();
+    broker.publishEvents([cancellation]);
+    await expect(inbox.take()).resolves.toEqual(cancellation);
+    expect(inbox.all).toHaveLength(1);
+  });
+
+  test('who hears of cancellations binds nothing where all the other changes pass', async () => {
+    const { broker, names, admin } = await open();
+    await hearCancellations(broker);
+    const channel = await admin();
+    // RabbitMQ refuses this while anything is bound.
+    await channel.deleteExchange(names.eventsExchange, { ifUnused: true });
+  });
+
   test('a task message is stored on disk, an event is not', async () => {
     const { broker, names, admin } = await open();
     const channel = await admin();
@@ -574,6 +608,13 @@ async function listen(broker: Broker, ...patterns: string[]) {
   });
   for (const pattern of patterns) await stream.bind(pattern);
   return { ...inbox, ...stream, gaps };
+}
+
+async function hearCancellations(broker: Broker) {
+  const inbox = createInbox<TaskChange>();
+  const gaps = createInbox<void>();
+  await broker.openCancellations({ onCancelled: inbox.put, onGap: () => gaps.put() });
+  return { ...inbox, gaps };
 }
 
 /** The publisher may come back later than the stream does: until then its events are lost, as they may. */

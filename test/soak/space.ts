@@ -63,7 +63,12 @@ export async function openSpace(name: string): Promise<Space> {
       for (const queue of [...Object.values(names.taskQueue), names.dead]) {
         await onRabbit((channel) => channel.deleteQueue(queue));
       }
-      for (const exchange of [names.tasksExchange, names.dead, names.eventsExchange]) {
+      for (const exchange of [
+        names.tasksExchange,
+        names.dead,
+        names.eventsExchange,
+        names.cancellationsExchange,
+      ]) {
         await onRabbit((channel) => channel.deleteExchange(exchange));
       }
       await connection.close();

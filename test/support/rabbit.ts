@@ -42,7 +42,12 @@ export async function useRabbitNamespace(): Promise<RabbitNamespace> {
     const channel = await admin();
     const queues = [names.dead, ...TASK_PRIORITIES.map((priority) => names.taskQueue[priority])];
     for (const queue of queues) await channel.deleteQueue(queue);
-    const exchanges = [names.tasksExchange, names.dead, names.eventsExchange];
+    const exchanges = [
+      names.tasksExchange,
+      names.dead,
+      names.eventsExchange,
+      names.cancellationsExchange,
+    ];
     for (const exchange of exchanges) await channel.deleteExchange(exchange);
     await connection.close();
   });

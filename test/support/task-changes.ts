@@ -55,3 +55,8 @@ export function makeTaskChange({
     },
   };
 }
+
+/** A change that ends a run from outside. */
+export function makeCancellation(): TaskChange {
+  return makeTaskChange({ event: { previousStatus: 'IN_PROGRESS', status: 'CANCELLED' } });
+}
