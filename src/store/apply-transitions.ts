@@ -1,6 +1,6 @@
 import type { Task, TaskChange, TaskEvent } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
-import type { Sql, Statement } from './sql.ts';
+import type { Request, Sql, Statement } from './sql.ts';
 import { GIVEN_TYPES, type Given, transitionSql } from './transition-sql.ts';
 
 /**
@@ -16,17 +16,31 @@ export async function applyTransitions(
   { skipLocked = false } = {},
 ): Promise<(TaskChange | undefined)[]> {
   const changes = new Array<TaskChange | undefined>(transitions.length).fill(undefined);
-  const batches = byKind(transitions).map(async ({ statement, wanted }) => {
-    const rows = await sql.run<AppliedRow>(skipLocked ? statement.toFree : statement.toAll, [
-      JSON.stringify(wanted),
-    ]);
+  const requests = byKind(transitions).map(({ statement, wanted }) => ({
+    statement: skipLocked ? statement.toFree : statement.toAll,
+    values: [JSON.stringify(wanted)],
+  }));
+  // Who waits for rows must not hold others meanwhile: two of them might wait for each other.
+  const together = skipLocked ? runTogether : runApart;
+  for (const rows of await together(sql, requests)) {
     for (const row of rows) {
       const transition = transitions[row.ordinal];
       if (transition !== undefined) changes[row.ordinal] = toChange(row, transition);
     }
-  });
-  await Promise.all(batches);
+  }
   return changes;
+}
+
+/** Several kinds share a round trip and a commit, either of which takes longer than what is done for one task. */
+function runTogether(sql: Sql, requests: readonly Request[]): Promise<AppliedRow[][]> {
+  if (sql.runTogether === undefined || requests.length < 2) return runApart(sql, requests);
+  return sql.runTogether(requests) as Promise<AppliedRow[][]>;
+}
+
+async function runApart(sql: Sql, requests: readonly Request[]): Promise<AppliedRow[][]> {
+  const answers: AppliedRow[][] = [];
+  for (const { statement, values } of requests) answers.push(await sql.run(statement, values));
+  return answers;
 }
 
 interface Batch {

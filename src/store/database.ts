@@ -3,11 +3,12 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import { databaseUnavailable } from './database-errors.ts';
+import { createRunTogether } from './run-together.ts';
 import type { Sql, Statement } from './sql.ts';
 import { TIME_ZONE, typeParsers } from './timestamps.ts';
 import { createInTransaction } from './transaction.ts';
 
-export interface Database extends Sql {
+export interface Database extends Required<Sql> {
   /** For what is read through the GraphQL graph. Shares the pool. */
   readonly prisma: PrismaClient;
   /** Commits when `work` resolves, rolls back when it throws. */
@@ -71,14 +72,23 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     }
   }
 
+  function runOn(client: pg.PoolClient): Sql['run'] {
+    return (statement, values) => run(client, statement, values);
+  }
+
+  function connect(): Promise<pg.PoolClient> {
+    return pool.connect().catch((error: unknown) => {
+      throw databaseUnavailable(error) ?? error;
+    });
+  }
+
   return {
     prisma,
     run: (statement, values) => run(pool, statement, values),
+    runTogether: createRunTogether({ connect, runOn, inTransaction }),
     async transaction(work) {
-      const client = await pool.connect().catch((error: unknown) => {
-        throw databaseUnavailable(error) ?? error;
-      });
-      return inTransaction(client, (statement, values) => run(client, statement, values), work);
+      const client = await connect();
+      return inTransaction(client, runOn(client), work);
     },
     async isReachable() {
       const timeout = new Promise<false>((resolve) => {

@@ -20,6 +20,10 @@ export function gateDatabase(database: Database): { database: Database; open(): 
         pass();
         return database.run<Row>(statement, values);
       },
+      async runTogether(requests) {
+        pass();
+        return database.runTogether(requests);
+      },
       async transaction(work) {
         pass();
         return database.transaction(work);

@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { BEGIN, beginWith } from './begin-with.ts';
 import { databaseUnavailable } from './database-errors.ts';
+import { runInOneTrip } from './one-trip.ts';
 import type { Sql, Statement } from './sql.ts';
 
 /** Runs `work` on one connection: commits when it resolves, rolls back when it throws. */
@@ -35,9 +35,13 @@ export function createInTransaction(): InTransaction {
       if (begun) return run<Row>(statement, values);
       begun = true;
       if (prepared.has(client)) {
-        return beginWith<Row>(client, statement, values).catch((error: unknown) => {
-          throw databaseUnavailable(error) ?? error;
-        });
+        const begin = { statement: BEGIN, values: [] };
+        return runInOneTrip(client, [begin], { statement, values }).then(
+          ([_begun, rows]) => (rows ?? []) as Row[],
+          (error: unknown) => {
+            throw databaseUnavailable(error) ?? error;
+          },
+        );
       }
       await run(BEGIN);
       prepared.add(client);
@@ -62,4 +66,5 @@ export function createInTransaction(): InTransaction {
   };
 }
 
+const BEGIN: Statement = { name: 'begin', text: 'begin' };
 const COMMIT: Statement = { name: 'commit', text: 'commit' };

@@ -1,8 +1,8 @@
 import { setImmediate as afterPending } from 'node:timers/promises';
 import pg from 'pg';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { beginWith } from '../../src/store/begin-with.ts';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/store/database.ts';
+import { runInOneTrip } from '../../src/store/one-trip.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { createTestDatabase } from '../support/test-database.ts';
@@ -42,10 +42,64 @@ test('a first statement is not run when the BEGIN that it takes along fails', as
   onTestFinished(() => pool.end());
   const client = await pool.connect();
   // It was never prepared here.
-  const failing = beginWith(client, { text: 'create table outside ()' }, []);
+  const begin = { statement: { name: 'begin', text: 'begin' }, values: [] };
+  const create = { statement: { text: 'create table outside ()' }, values: [] };
+  const failing = runInOneTrip(client, [begin], create);
   await expect(failing).rejects.toThrow('prepared statement "begin" does not exist');
   client.release();
   await expect(database.run({ text: 'select from outside' })).rejects.toThrow('does not exist');
+});
+
+describe('statements that run together', () => {
+  const one = { statement: { name: 'one', text: 'select $1::text as one' }, values: ['1'] };
+  const many = {
+    statement: { name: 'many', text: 'select n from generate_series(1, $1::int) n' },
+    values: ['2'],
+  };
+  const write = {
+    statement: { name: 'write', text: `insert into kept values ($1) returning n` },
+    values: ['7'],
+  };
+  const nothing = {
+    statement: { name: 'nothing', text: 'delete from kept where n = $1' },
+    values: ['0'],
+  };
+
+  test('each has its rows, from the first time on', async () => {
+    const single = open(url, { poolSize: 1 });
+    await single.run({ text: 'create table kept (n int check (n > 0))' });
+    for (let times = 0; times < 3; times += 1) {
+      expect(await single.runTogether([one, nothing, many, write])).toEqual([
+        [{ one: '1' }],
+        [],
+        [{ n: 1 }, { n: 2 }],
+        [{ n: 7 }],
+      ]);
+    }
+  });
+
+  test('all are undone when one fails, and the connection is fit for more', async () => {
+    const single = open(url, { poolSize: 1 });
+    await single.run({ text: 'create table kept (n int check (n > 0))' });
+    const wrong = { ...write, values: ['-1'] };
+    for (let times = 0; times < 3; times += 1) {
+      await expect(single.runTogether([write, wrong])).rejects.toThrow('violates check constraint');
+      await expect(single.runTogether([wrong, write])).rejects.toThrow('violates check constraint');
+      expect(await single.runTogether([one, write])).toEqual([[{ one: '1' }], [{ n: 7 }]]);
+    }
+    expect(await single.run({ text: 'select from kept' })).toHaveLength(3);
+  });
+
+  test('it is said when the database is away', async () => {
+    const proxy = await startTcpProxy({ targetPort: Number(new URL(url).port) });
+    const proxied = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+    const single = open(proxied, { poolSize: 1 });
+    await single.runTogether([one, many]);
+    await single.runTogether([one, many]);
+    await proxy.close();
+    const failing = single.runTogether([one, many]);
+    await expect(failing).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  });
 });
 
 // Without a listener for it the error would end the whole process, and this test run with it.
