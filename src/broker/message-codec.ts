@@ -33,16 +33,16 @@ export function decodeTaskMessage(content: Buffer): TaskMessage {
 }
 
 /**
- * Dates become RFC 3339 strings, `seq` a string of digits (JSON has no 64-bit integers). What is large stays behind: it
- * would go to every process that listens, and few of their clients select it.
+ * As JSON. Dates become RFC 3339 strings, `seq` a string of digits (JSON has no 64-bit integers). What is large stays
+ * behind: it would go to every process that listens, and few of their clients select it.
  */
-export function encodeTaskChange({ event, task }: TaskChange): Buffer {
+export function encodeTaskChange({ event, task }: TaskChange): string {
   const text = JSON.stringify({ event: toWireEvent(event), task: toWireTask(task) });
-  if (text.length <= MAX_CARRIED_LENGTH) return Buffer.from(text);
+  if (text.length <= MAX_CARRIED_LENGTH) return text;
   const omitted = LARGE_FIELDS.filter(
     (field) => JSON.stringify(task[field]).length > MAX_CARRIED_LENGTH,
   );
-  if (omitted.length === 0) return Buffer.from(text);
+  if (omitted.length === 0) return text;
   const nothing = Object.fromEntries(omitted.map((field) => [field, null]));
   return encodeTaskChange({ event, task: { ...task, ...nothing, omitted } });
 }
@@ -99,8 +99,9 @@ export function decodeTaskChange(content: Buffer): TaskChange {
   return decode(taskChange, content);
 }
 
-export function encodeTaskProgress(progress: TaskProgress): Buffer {
-  return Buffer.from(JSON.stringify(progress));
+/** As JSON. */
+export function encodeTaskProgress(progress: TaskProgress): string {
+  return JSON.stringify(progress);
 }
 
 /** As `decodeTaskChange`. @throws MalformedMessage */

@@ -3,6 +3,8 @@ import type { Channel, ChannelOptions, ConfirmChannel } from 'amqplib';
 import { connect } from 'amqplib';
 import { BrokerUnavailable } from './broker.ts';
 import { joinWrites } from './join-writes.ts';
+import type { ChannelFrames } from './rabbit-channel-frames.ts';
+import { framesOn } from './rabbit-channel-frames.ts';
 import { surviveEarlyErrors } from './rabbit-early-errors.ts';
 
 const HEARTBEAT_SECONDS = 10;
@@ -16,6 +18,8 @@ export interface RabbitLink {
   readonly blocked: boolean;
   openChannel(options?: ChannelOptions): Promise<Channel>;
   openConfirmChannel(): Promise<ConfirmChannel>;
+  /** For frames that amqplib did not make, on a channel of this link. @throws Error when the channel is closed */
+  framesOn(channel: Channel): ChannelFrames;
   /** Closes it unless it is closed already; what was sent on it before has then arrived. Never throws. */
   closeChannel(channel: Channel): Promise<void>;
   /**
@@ -47,6 +51,8 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   const socket = new AbortController();
   const { model, stream } = await connectWithin(options, socket);
   const closings = new Map<Channel, Promise<void>>();
+  /** Those that neither side has begun to close. */
+  const usable = new Set<Channel>();
   const gone = Promise.withResolvers<void>();
   let blocked: BrokerUnavailable | undefined;
   /** Those who wait for a confirmation that does not come while an alarm lasts. */
@@ -120,7 +126,9 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   function watched<C extends Channel>(channel: C): C {
     const closing = Promise.withResolvers<void>();
     closings.set(channel, closing.promise);
+    usable.add(channel);
     channel.on('close', () => {
+      usable.delete(channel);
       closings.delete(channel);
       closing.resolve();
     });
@@ -130,6 +138,7 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
   }
 
   async function closeChannel(channel: Channel): Promise<void> {
+    usable.delete(channel);
     // It rejects when that is closing already and never settles when the connection dies first: the event tells.
     channel.close().catch(() => {});
     await closings.get(channel);
@@ -158,6 +167,7 @@ export async function openLink(options: LinkOptions): Promise<RabbitLink> {
     },
     openChannel: async (wanted) => watched(await within(model.createChannel(wanted))),
     openConfirmChannel: async () => watched(await within(model.createConfirmChannel())),
+    framesOn: (channel) => framesOn(channel, () => usable.has(channel)),
     closeChannel: (channel) => within(closeChannel(channel)).catch(() => {}),
     within,
     confirmed,
