@@ -26,7 +26,8 @@ export async function graphqlRoute(
   // Yoga parses bodies itself; parsing here would mean to do it twice.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
-    '*',
+    // JSON by its name: the header of what falls to the rest is taken apart each time.
+    ['application/json', '*'],
     { parseAs: 'string', bodyLimit: MAX_REQUEST_BYTES },
     (_request, body, done) => done(null, body),
   );
