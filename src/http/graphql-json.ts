@@ -1,26 +1,53 @@
 import type { FastifyRequest } from 'fastify';
+import { type DocumentNode, getOperationAST } from 'graphql';
 import { isAsyncIterable, processRegularResult } from 'graphql-yoga';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 
+/** What a request is answered with. */
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  text: string;
+}
+
 /** Answers a request of the usual kind; undefined where it is of another, which Yoga's own handler has to answer. */
-export type AnswerJson = (request: FastifyRequest) => Promise<Response | undefined>;
+export type AnswerJson = (request: FastifyRequest) => Promise<Answer | undefined>;
 
 /**
  * Most requests by far are a POST of JSON to be answered with JSON. For them, what Yoga does to be at home on any server
  * costs more than all else that is done for a small query: here its pipeline (plugins, limits, masking, status codes) is
  * run without. Whatever is unusual about a request goes the long way: another media type, a browser's `Origin`, a
- * subscription, a body that is no JSON object.
+ * subscription, a body that is no JSON object or has more in it than a query, its variables and its name.
  */
 export function createAnswerJson({ yoga, maskError }: GraphqlServer): AnswerJson {
   // Plugins look at nothing but its method: it can stand for all.
   const anyPost = new yoga.fetchAPI.Request('http://localhost/graphql', { method: 'POST' });
+  const knownDocuments = new Map<string, DocumentNode>();
 
-  async function resultOf(params: object) {
+  async function resultOf(params: Params) {
+    const { query, variables: variableValues, operationName } = params;
     try {
-      return await yoga.getResultForParams({ params, request: anyPost }, { answer: {} });
+      const pipeline = yoga.getEnveloped({ answer: {}, request: anyPost, params });
+      const { schema, parse, validate, contextFactory, execute } = pipeline;
+      const known = knownDocuments.get(query);
+      const isKnown = known !== undefined && getOperationAST(known, operationName) != null;
+      const document: DocumentNode = isKnown ? known : parse(query);
+      if (!isKnown) {
+        const errors = validate(schema, document);
+        if (errors.length > 0) return { errors };
+        remember(query, document);
+      }
+      const contextValue = await contextFactory();
+      return await execute({ schema, document, contextValue, variableValues, operationName });
     } catch (error) {
       return { errors: [maskError(error)] };
     }
+  }
+
+  /** Clients send the same few again and again: to lead each past every rule costs more than to execute it. */
+  function remember(query: string, valid: DocumentNode): void {
+    if (knownDocuments.size >= MAX_KNOWN_DOCUMENTS) knownDocuments.clear();
+    knownDocuments.set(query, valid);
   }
 
   return async ({ method, headers, body }) => {
@@ -30,10 +57,21 @@ export function createAnswerJson({ yoga, maskError }: GraphqlServer): AnswerJson
     const params = parseParams(body);
     if (params === undefined) return;
     const result = await resultOf(params);
-    if (result === undefined || isAsyncIterable(result)) throw new Error('That is no result.');
-    return processRegularResult(result, yoga.fetchAPI, mediaType);
+    if (isAsyncIterable(result)) throw new Error('That is no result.');
+    if (result.errors !== undefined) {
+      return toAnswer(processRegularResult(result, yoga.fetchAPI, mediaType));
+    }
+    const contentType = `${mediaType}; charset=utf-8`;
+    return { status: 200, headers: { 'content-type': contentType }, text: JSON.stringify(result) };
   };
 }
+
+export async function toAnswer(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  return { status, headers: Object.fromEntries(headers), text: await response.text() };
+}
+
+const MAX_KNOWN_DOCUMENTS = 200;
 
 const IS_JSON = /^application\/json(; ?charset=utf-8)?$/i;
 
@@ -44,16 +82,30 @@ const ANSWERED_WITH: ReadonlyMap<string, string> = new Map([
   ['application/graphql-response+json', 'application/graphql-response+json'],
 ]);
 
+interface Params {
+  query: string;
+  variables: Record<string, unknown> | null;
+  operationName: string | null;
+}
+
 /** What the body asks for, unless that may be a subscription, whose answer is a stream. */
-function parseParams(body: unknown): object | undefined {
+function parseParams(body: unknown): Params | undefined {
   if (typeof body !== 'string') return undefined;
   try {
     const params: unknown = JSON.parse(body);
-    if (typeof params !== 'object' || params === null || Array.isArray(params)) return undefined;
-    if ('query' in params && String(params.query).includes('subscription')) return undefined;
-    return params;
+    if (!isObject(params)) return undefined;
+    // For anything else Yoga has words.
+    const { query, variables = null, operationName = null, extensions = null, ...more } = params;
+    if (typeof query !== 'string' || query.includes('subscription')) return undefined;
+    if (variables !== null && !isObject(variables)) return undefined;
+    if (operationName !== null && typeof operationName !== 'string') return undefined;
+    if (extensions !== null && !isObject(extensions)) return undefined;
+    return Object.keys(more).length === 0 ? { query, variables, operationName } : undefined;
   } catch {
-    // Yoga has words for that.
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,7 +4,7 @@ import { toClient } from '../graphql/errors.ts';
 import type { RenderedResult, ServerContext } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 import { createEventStreams } from '../rest/event-stream.ts';
-import { createAnswerJson } from './graphql-json.ts';
+import { createAnswerJson, toAnswer } from './graphql-json.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -26,7 +26,8 @@ export async function graphqlRoute(
   // Yoga parses bodies itself; parsing here would mean to do it twice.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
-    '*',
+    // JSON by its name: the header of what falls to the rest is taken apart each time.
+    ['application/json', '*'],
     { parseAs: 'string', bodyLimit: MAX_REQUEST_BYTES },
     (_request, body, done) => done(null, body),
   );
@@ -39,11 +40,13 @@ export async function graphqlRoute(
 
   app.all(GRAPHQL_PATH, async (request, reply) => {
     const answer: ServerContext['answer'] = {};
-    const response =
+    const { status, headers, text } =
       (await answerJson(request)) ??
-      (await graphql.yoga.handleRequest(toFetchRequest(graphql, request, reply), { answer }));
-    reply.code(response.status).headers(Object.fromEntries(response.headers));
-    if (answer.live === undefined) return reply.send(await response.text());
+      (await toAnswer(
+        await graphql.yoga.handleRequest(toFetchRequest(graphql, request, reply), { answer }),
+      ));
+    reply.code(status).headers(headers);
+    if (answer.live === undefined) return reply.send(text);
     return streams.send(reply, { read: answer.live.read, frame, last });
   });
 

@@ -14,16 +14,18 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
     for (const each of [method].flat()) known.add(each);
   });
 
-  app.addHook('onRequest', async (request, reply) => {
-    if (!request.is404) return;
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.is404) return done();
     const path = pathOf(request.url);
     const patterns = [...methods.keys()].filter((pattern) => matches(pattern, path));
     const allowed = patterns.flatMap((pattern) => [...(methods.get(pattern) ?? [])]);
-    if (allowed.length === 0)
-      return sendProblem(reply, problem(404, `There is nothing at ${path}`));
+    if (allowed.length === 0) {
+      sendProblem(reply, problem(404, `There is nothing at ${path}`));
+      return;
+    }
     const allow = [...new Set(allowed)].sort().join(', ');
     reply.header('allow', allow);
-    return sendProblem(reply, problem(405, `${path} takes ${allow}, not ${request.method}.`));
+    sendProblem(reply, problem(405, `${path} takes ${allow}, not ${request.method}.`));
   });
 
   // A plugin that serves files comes here by itself.

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { HttpError } from './http-error.ts';
 
 /**
@@ -7,16 +7,20 @@ import { HttpError } from './http-error.ts';
  */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parse);
+  app.addContentTypeParser<Buffer>(
+    'application/json',
+    { parseAs: 'buffer' },
+    (request, body, done) => done(null, parse(request, body)),
+  );
 }
 
 /** Refuses a request that does not even say that it carries JSON. */
-export async function requireJson(request: FastifyRequest): Promise<void> {
-  if (request.headers['content-type'] !== undefined) return;
+export const requireJson: onRequestHookHandler = (request, _reply, done) => {
+  if (request.headers['content-type'] !== undefined) return done();
   throw new HttpError(415, 'Send JSON, with the header Content-Type: application/json.');
-}
+};
 
-async function parse(request: FastifyRequest, body: Buffer): Promise<unknown> {
+function parse(request: FastifyRequest, body: Buffer): unknown {
   // Some clients send the header with every request.
   if (body.length === 0 && request.method === 'DELETE') return undefined;
   if (body.length === 0) throw new HttpError(400, 'The body is empty. Send a JSON object.');

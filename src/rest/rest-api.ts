@@ -15,8 +15,9 @@ export function restApi(options: {
   return async (app) => {
     acceptJson(app);
     // Tasks change from one moment to the next.
-    app.addHook('onSend', async (_request, reply) => {
+    app.addHook('onSend', (_request, reply, _payload, done) => {
       reply.header('cache-control', 'no-store');
+      done();
     });
     addTaskRoutes(app, options);
     addTaskEventRoutes(app, options);

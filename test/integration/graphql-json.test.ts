@@ -23,6 +23,10 @@ const BODIES: Record<string, unknown> = {
   'a query that is no string': { query: 1 },
   'variables that are no object': { query: '{ __typename }', variables: 'x' },
   'a parameter that is not known': { query: '{ __typename }', surprise: 1 },
+  'a parameter that is nothing': { query: '{ __typename }', surprise: null },
+  extensions: { query: '{ __typename }', extensions: { client: 'x' } },
+  'extensions that are no object': { query: '{ __typename }', extensions: [] },
+  'an operation name that is no string': { query: '{ __typename }', operationName: 1 },
   'an operation that is not there': { query: 'query A { __typename }', operationName: 'B' },
   'too much at once': { query: `{ ${'a: __typename '.repeat(5_000)} }` },
   'a subscription': { query: 'subscription { taskStatusChanged { cursor } }' },
@@ -43,15 +47,27 @@ describe.each(['*/*', 'application/json', 'application/graphql-response+json'])(
       // The answer to a subscription is a stream, where that is accepted.
       if (accept === '*/*' && JSON.stringify(body)?.includes('subscription')) return;
       // A browser's requests go all of Yoga's way.
-      const [short, long] = [
+      const [short, again, long] = [
+        await ask(body, { accept }),
         await ask(body, { accept }),
         await ask(body, { accept, origin: 'http://x' }),
       ];
       expect(short).toEqual(long);
+      expect(again).toEqual(long);
       expect(short.text).not.toBe('');
     });
   },
 );
+
+test('a document that is known is refused all the same when the operation is not in it', async () => {
+  const query = 'query A { __typename } query B { __typename }';
+  expect(await ask({ query, operationName: 'A' }, {})).toMatchObject({ status: 200 });
+  for (const body of [{ query, operationName: 'C' }, { query }]) {
+    const answer = await ask(body, {});
+    expect(answer).toEqual(await ask(body, { origin: 'http://x' }));
+    expect(answer.text).toContain('OPERATION_RESOLUTION_FAILURE');
+  }
+});
 
 test('a failure that nobody foresaw is masked', async () => {
   vi.spyOn(api.service, 'list').mockRejectedValue(new Error('secret'));
@@ -72,18 +88,19 @@ test('so is one of the pipeline itself', async () => {
     taskTypes: handlers,
     log,
   });
-  const getResultForParams = () => Promise.reject(new Error('secret'));
-  const broken = { fetchAPI: yoga.fetchAPI, getResultForParams } as unknown as typeof yoga;
+  const getEnveloped = () => {
+    throw new Error('secret');
+  };
+  const broken = { fetchAPI: yoga.fetchAPI, getEnveloped } as unknown as typeof yoga;
   const request = {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{"query":"{ __typename }"}',
   };
   const answer = createAnswerJson({ yoga: broken, maskError });
-  const response = await answer(request as unknown as FastifyRequest);
-  const text = await response?.text();
-  expect(text).toContain('INTERNAL_SERVER_ERROR');
-  expect(text).not.toContain('secret');
+  const answered = await answer(request as unknown as FastifyRequest);
+  expect(answered?.text).toContain('INTERNAL_SERVER_ERROR');
+  expect(answered?.text).not.toContain('secret');
 });
 
 test('an operation whose name is written in escapes is what it is', async () => {
