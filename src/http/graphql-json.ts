@@ -46,6 +46,7 @@ export function createAnswerJson({ yoga, maskError }: GraphqlServer): AnswerJson
 
   /** Clients send the same few again and again: to lead each past every rule costs more than to execute it. */
   function remember(query: string, valid: DocumentNode): void {
+    if (query.length > MAX_KNOWN_LENGTH) return;
     if (knownDocuments.size >= MAX_KNOWN_DOCUMENTS) knownDocuments.clear();
     knownDocuments.set(query, valid);
   }
@@ -72,6 +73,8 @@ export async function toAnswer(response: Response): Promise<Answer> {
 }
 
 const MAX_KNOWN_DOCUMENTS = 200;
+/** Characters of a document that is kept: what programs send is shorter, and all together take little room. */
+const MAX_KNOWN_LENGTH = 10_000;
 
 const IS_JSON = /^application\/json(; ?charset=utf-8)?$/i;
 
