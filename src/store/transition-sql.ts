@@ -44,7 +44,8 @@ export function transitionSql(
   const changes = changesOf(kind);
   const event = eventOf(kind);
   const news = [...new Set([...Object.keys(changes), ...CHANGE_BY_THEMSELVES])];
-  const rest = ['id', 'attempt'].filter((column) => !news.includes(column));
+  const kept = isKnown ? [...new Set([...news, 'id', 'attempt'])] : ['*'];
+  const setList = Object.entries(changes).map(([column, value]) => `${column} = ${value}`);
   // `locked` takes the rows in the order of their ids, so that two batches cannot deadlock, and sees each row as its
   // latest committed version. Each is looked up by its id, whatever the planner believes: a plan that was made for a
   // small table would else read it from end to end for every batch until somebody analyses it. And the guard compares
@@ -65,13 +66,11 @@ locked as (
 ),
 changed as (
   update tasks t
-  set ${Object.entries(changes)
-    .map(([column, value]) => `${column} = ${value}`)
-    .join(', ')}
+  set ${setList.join(', ')}
   from locked l
   where t.id = l.id and t.id = any (array(select id from locked))
-  returning ${isKnown ? [...news, ...rest].map((column) => `t.${column}`).join(', ') : 't.*'}, l.ordinal, l.previous_status, nextval('task_events_seq_seq') as event_seq,
-    now()::timestamptz(3) as event_at, ${event.outcome} as event_outcome, ${event.workerId} as event_worker_id,
+  returning ${kept.map((column) => `t.${column}`).join(', ')}, l.ordinal, l.previous_status,
+    nextval('task_events_seq_seq') as event_seq, now()::timestamptz(3) as event_at, ${event.outcome} as event_outcome, ${event.workerId} as event_worker_id,
     ${event.reason} as event_reason, ${event.error} as event_error
 ),
 -- Its rows are not read back: to join them with their tasks took longer than the rest, in a batch of hundreds.
