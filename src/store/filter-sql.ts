@@ -59,7 +59,9 @@ function conditionOn(filter: TaskFilter, traits: Relation): Condition {
   add(single(filter.type), (type) => `${traits}.type = ${type}`);
   add(several(filter.type), (types) => `${traits}.type = any (${types}::text[])`);
   add(filter.search && `%${escapeLike(filter.search)}%`, (pattern) => {
-    return `(${traits}.title ilike ${pattern} or ${traits}.description ilike ${pattern})`;
+    const isFound = `(${traits}.title ilike ${pattern} or ${traits}.description ilike ${pattern})`;
+    // True of all that is found, and dear: else a page of what few have would be looked for from the newest on.
+    return traits === 'i' ? `${isFound} and is_searched(i.title) is not null` : isFound;
   });
   // By their ids, which every index of the list has, they are found; by the times themselves it is decided.
   add(filter.createdAfter, (after) => {

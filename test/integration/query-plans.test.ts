@@ -143,6 +143,11 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
     expect(plan).not.toContain('tasks_status_id');
   });
 
+  test('a page of what few have in their text is looked for in the index of texts', async () => {
+    const plan = await plans((sql) => listTasks(sql, { search: 'number 123456' }, { limit: 20 }));
+    expect(plan).toContain('task_traits_search');
+  });
+
   test.each(Object.entries(FILTERS))(
     'a list by %s reads no table from end to end',
     async (_name, filter) => {
