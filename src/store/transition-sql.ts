@@ -70,7 +70,8 @@ changed as (
   from locked l
   where t.id = l.id and t.id = any (array(select id from locked))
   returning ${kept.map((column) => `t.${column}`).join(', ')}, l.ordinal, l.previous_status,
-    nextval('task_events_seq_seq') as event_seq, now()::timestamptz(3) as event_at, ${event.outcome} as event_outcome, ${event.workerId} as event_worker_id,
+    nextval('task_events_seq_seq') as event_seq, now()::timestamptz(3) as event_at,
+    ${event.outcome} as event_outcome, ${event.workerId} as event_worker_id,
     ${event.reason} as event_reason, ${event.error} as event_error
 ),
 -- Its rows are not read back: to join them with their tasks took longer than the rest, in a batch of hundreds.
@@ -95,8 +96,7 @@ function conditionsOf({ guard, given }: TransitionKind): string[] {
     ...(given.includes('from_version') ? ['t.version = w.from_version'] : []),
     ...(due ? [`(t.status <> 'NEW' or t.run_at <= now())`] : []),
     ...(deadline === 'MISSED' ? [isExpired] : []),
-    // Not `not`: of what is null neither would be true.
-    ...(deadline === 'MET' ? [`(${isExpired}) is not true`] : []),
+    ...(deadline === 'MET' ? [`not (${isExpired})`] : []),
   ];
 }
 
@@ -134,11 +134,10 @@ function changesOf({ guard, patch, given }: TransitionKind): Record<string, stri
 }
 
 /** What the event of a transition says beyond what its task does. */
-function eventOf({ guard, outcome, given }: TransitionKind) {
-  const endsRun = guard.status.includes('IN_PROGRESS');
+function eventOf({ outcome, given }: TransitionKind) {
   const ended = outcome === undefined ? 'null' : `'${outcome}'`;
   return {
-    outcome: `(case when l.previous_status = 'IN_PROGRESS' then ${endsRun ? ended : 'null'} end)::attempt_outcome`,
+    outcome: `(case when l.previous_status = 'IN_PROGRESS' then ${ended} end)::attempt_outcome`,
     workerId: given.includes('worker_id') ? 'l.worker_id' : 'l.previous_worker_id',
     reason: given.includes('reason') ? 'l.reason' : 'null::text',
     error: given.includes('error') ? 'l.error' : 'null::jsonb',
