@@ -143,6 +143,17 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
     expect(plan).not.toContain('tasks_status_id');
   });
 
+  test.each<TaskFilter>([{ priority: ['HIGH'] }, { type: ['simulate'] }])(
+    'a page far down the list by %o begins at its cursor, in the index',
+    async (filter) => {
+      const page = { limit: 20, olderThan: idOf(ROWS / 2) };
+      const plan = await plans((sql) => listTasks(sql, filter, page));
+      expect(plan).toMatch(
+        /using task_traits_(pkey|priority_id|type_id) .*\n *Index Cond: .*id < /,
+      );
+    },
+  );
+
   test('a page of what few have in their text is looked for in the index of texts', async () => {
     // Two, since PostgreSQL hopes to come upon the first few of many among the newest, as upon 20 of ten million.
     const page = { limit: 2 };
