@@ -32,6 +32,8 @@ export const IDLE_TRANSACTION_TIMEOUT_MS = 10_000;
  * here has an index, so a table is never read from end to end for want of statistics. And nothing here is worth compiling.
  */
 const PLANNING = '-c enable_seqscan=off -c jit=off';
+/** Who stores texts leaves it to `search-index.ts` to sort them in, unless nobody does. */
+const STORING = '-c gin_pending_list_limit=64MB';
 const PING_TIMEOUT_MS = 1_500;
 
 /** Connects lazily: a server that is away makes statements fail, not this call. */
@@ -46,7 +48,7 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'async-task-manager',
-    options: `${PLANNING} ${TIME_ZONE}`,
+    options: `${PLANNING} ${STORING} ${TIME_ZONE}`,
     types: typeParsers,
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.

@@ -4,6 +4,7 @@ import type { NewTask } from '../domain/new-task.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
 import type { Database } from '../store/database.ts';
 import { insertTasks, type TaskRow } from '../store/insert-tasks.ts';
+import { createSearchIndex } from '../store/search-index.ts';
 import type { Sql } from '../store/sql.ts';
 import { createDatabaseClock } from './database-clock.ts';
 import { hashInput, replaysOf } from './idempotency.ts';
@@ -47,6 +48,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
   const { database, broker } = options;
   const clock = createDatabaseClock();
   const nextId = createRisingIds();
+  const searchIndex = createSearchIndex(database);
 
   const create = createMicroBatch<readonly TaskRow[], CreatedTask[]>({
     run: storeAndAnnounce,
@@ -64,6 +66,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
 
   async function storeAndAnnounce(groups: readonly (readonly TaskRow[])[]) {
     const { created, changes } = await storeAndPublish(groups);
+    searchIndex.stored(groups.flat());
     broker.publishEvents(changes);
     return created;
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Broker, BrokerUnavailable } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
@@ -6,6 +7,7 @@ import { type Database, openDatabase } from '../../src/store/database.ts';
 import { createTaskCreator } from '../../src/tasks/create-tasks.ts';
 import { handlers } from '../../src/worker/handlers/registry.ts';
 import { historyOf } from '../support/history-of.ts';
+import { createInbox } from '../support/inbox.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const parse = newTaskSchema(handlers);
@@ -88,6 +90,19 @@ describe('creating tasks', () => {
     expect(tasks.map(({ title }) => title).sort()).toEqual(['fine', 'fine too', 'first']);
   });
 
+  test('texts are not sorted into the index of searches by the one that has stored the last', async () => {
+    // More than PostgreSQL lets wait by itself: four megabytes.
+    await app.service.createMany(longInputs(24));
+    expect(await sortIn()).toBeGreaterThan(4_096 / KILOBYTES_A_PAGE);
+  });
+
+  test('texts are sorted into the index of searches beside', async () => {
+    const { createTasks, sorted } = spied();
+    await createTasks(longInputs(60));
+    await sorted.take();
+    expect(await sortIn()).toBeLessThan(10);
+  });
+
   test('with the same keys in opposite order does not deadlock', async () => {
     const keys = Array.from({ length: 50 }, (_, index) => `key ${index}`);
     const inputs = keys.map((idempotencyKey) => parse.parse({ title: 'x', idempotencyKey }));
@@ -114,9 +129,32 @@ test('a broker that fails to confirm leaves the task NEW, and the client none th
   expect(await app.service.count({})).toBe(1);
 });
 
+/** Tasks with 10,000 characters each that no search takes for those of another. */
+function longInputs(count: number) {
+  return Array.from({ length: count }, () =>
+    parse.parse({ title: 'x', description: noise(10_000) }),
+  );
+}
+
+/** Sorts in what is left. @returns how many pages that were */
+async function sortIn(): Promise<number> {
+  const [row] = await app.database.run<{ pages: number }>({
+    text: `select gin_clean_pending_list('task_traits_search')::int as pages`,
+  });
+  return row?.pages ?? NaN;
+}
+
+const KILOBYTES_A_PAGE = 8;
+
+/** Letters by chance, so that no three are like three others. */
+function noise(length: number): string {
+  return randomBytes(length).toString('base64').slice(0, length);
+}
+
 /** A creator that says what it does, in this order. */
 function spied() {
   const events: string[] = [];
+  const sorted = createInbox<'sorted'>();
   let fails = false;
   const failNext = () => {
     fails = true;
@@ -129,6 +167,11 @@ function spied() {
     },
   } satisfies Partial<Broker>);
   const database: Database = Object.assign(Object.create(app.database), {
+    async run(statement, values) {
+      const rows = await app.database.run(statement, values);
+      if (statement.name === 'sort_in_texts') sorted.put('sorted');
+      return rows as never;
+    },
     transaction: (work) =>
       app.database.transaction((tx) =>
         work({
@@ -144,5 +187,5 @@ function spied() {
         }),
       ),
   } satisfies Partial<Database>);
-  return { events, failNext, createTasks: createTaskCreator({ database, broker }) };
+  return { events, sorted, failNext, createTasks: createTaskCreator({ database, broker }) };
 }
