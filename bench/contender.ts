@@ -38,6 +38,8 @@ export interface Deployment {
 export interface CreateRequest {
   path: string;
   body: string;
+  /** Other bodies to send in turn in its place. */
+  bodies?: readonly string[];
   /** Of the answer. */
   status: number;
 }

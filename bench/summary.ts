@@ -89,7 +89,7 @@ const COMPARISONS: readonly Comparison[] = [
     figure: 'p99Ms',
     format: ms,
     own: REST,
-    others: [],
+    others: [`${REST}, with descriptions`],
   },
   {
     what: 'fan-out to 1,000, messages/s',

@@ -1,7 +1,7 @@
 import type { Deployment } from '../contender.ts';
 import type { Child } from '../streams/child.ts';
 import { untilCompleted } from '../until-completed.ts';
-import type { LoadCommands } from './load.ts';
+import type { LoadCommands, Target } from './load.ts';
 
 const COUNT = 5_000;
 const CONNECTIONS = 50;
@@ -10,13 +10,9 @@ const CONNECTIONS = 50;
 export async function measureFlatOut(
   load: Child<LoadCommands>,
   deployment: Deployment,
-  url: string,
+  target: Target,
 ): Promise<{ perSecond: number; tasks: number }> {
-  const flatOut = {
-    target: { url, ...deployment.create },
-    count: COUNT,
-    connections: CONNECTIONS,
-  };
+  const flatOut = { target, count: COUNT, connections: CONNECTIONS };
   await load.ask('postAll', flatOut);
   await untilCompleted(deployment, COUNT);
   const { startedAt, endedAt } = await load.ask('postAll', flatOut);

@@ -2,11 +2,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { CreateRequest } from '../contender.ts';
 import { serveCommands, sharedNow } from '../streams/commands.ts';
-import { encodePost, type LightClient, openLightClient } from './light-client.ts';
+import { encodePost, type LightClient, openLightClient, type Request } from './light-client.ts';
 
 export type LoadCommands = typeof commands;
 
-interface Target extends CreateRequest {
+export interface Target extends CreateRequest {
   url: string;
 }
 
@@ -21,7 +21,7 @@ const commands = {
   /** So many requests, each connection sending its next one as soon as the last is answered. */
   async postAll(options: { target: Target; count: number; connections: number }): Promise<Posted> {
     const { target, count, connections } = options;
-    const request = encodePost(target);
+    const nextRequest = encodePosts(target);
     const clients = await openClients(target.url, connections);
     const latenciesMs = new Float64Array(count);
     let next = 0;
@@ -30,7 +30,7 @@ const commands = {
       while (next < count) {
         const index = next++;
         const sentAt = performance.now();
-        await client.send(request);
+        await client.send(nextRequest());
         latenciesMs[index] = performance.now() - sentAt;
       }
     }
@@ -53,7 +53,7 @@ const commands = {
     connections: number;
   }): Promise<Posted> {
     const { target, perSecond, seconds, connections } = options;
-    const request = encodePost(target);
+    const nextRequest = encodePosts(target);
     const idle = await openClients(target.url, connections);
     const clients = [...idle];
     const waiting: number[] = [];
@@ -63,7 +63,7 @@ const commands = {
 
     async function post(client: LightClient, dueAt: number) {
       for (let due: number | undefined = dueAt; due !== undefined; due = waiting.shift()) {
-        await client.send(request);
+        await client.send(nextRequest());
         latencies.push(performance.now() - due);
       }
       idle.push(client);
@@ -119,6 +119,14 @@ serveCommands(commands);
 
 function openClients(url: string, count: number): Promise<LightClient[]> {
   return Promise.all(Array.from({ length: count }, () => openLightClient(url)));
+}
+
+/** @returns what gives the next request to send */
+function encodePosts({ bodies, ...target }: Target): () => Request {
+  const requests = (bodies ?? [target.body]).map((body) => encodePost({ ...target, body }));
+  let next = 0;
+  // Each index is one of theirs.
+  return () => requests[next++ % requests.length] as Request;
 }
 
 /** Of the Unix epoch, to a fraction of a millisecond. */

@@ -1,5 +1,5 @@
 import { type Bench, onSite, present } from '../bench.ts';
-import type { Contender, Site } from '../contender.ts';
+import { type Contender, type CreateRequest, type Site, TASK } from '../contender.ts';
 import { thisServiceOverRest } from '../contenders/this-service.ts';
 import { measureFlatOut } from '../load/flat-out.ts';
 import type { LoadCommands } from '../load/load.ts';
@@ -19,12 +19,19 @@ const CONNECTIONS = 200;
  * before, in the same place, which warms it up as well.
  */
 export async function measureCreateUnderLoad(bench: Bench): Promise<Findings> {
+  const bodies = describeTasks();
   const results = await holdRounds(
     bench,
-    present(bench, [thisServiceOverRest]).map((contender) => ({
-      name: contender.name,
-      measure: () => onSite(bench, 'throughput', (site) => pace(contender, site)),
-    })),
+    present(bench, [thisServiceOverRest]).flatMap((contender) => [
+      {
+        name: contender.name,
+        measure: () => onSite(bench, 'throughput', (site) => pace(contender, site, {})),
+      },
+      {
+        name: `${contender.name}, with descriptions`,
+        measure: () => onSite(bench, 'throughput', (site) => pace(contender, site, { bodies })),
+      },
+    ]),
   );
   return {
     rows: [
@@ -42,15 +49,36 @@ export async function measureCreateUnderLoad(bench: Bench): Promise<Findings> {
   };
 }
 
-async function pace(contender: Contender, site: Site): Promise<Figures> {
+/** Bodies of tasks whose texts differ, as those of people do: each has to be found by what is in it. */
+function describeTasks(): string[] {
+  const words = Array.from({ length: DIFFERENT_WORDS }, () =>
+    Math.random().toString(36).slice(2, 8),
+  );
+  const word = () => words[Math.floor(Math.random() * words.length)];
+  return Array.from({ length: DESCRIPTIONS }, () => {
+    const description = Array.from({ length: WORDS }, word).join(' ');
+    return JSON.stringify({ ...TASK, description });
+  });
+}
+
+const DIFFERENT_WORDS = 3_000;
+const DESCRIPTIONS = 5_000;
+/** Of each, which has about 200 characters then. */
+const WORDS = 30;
+
+async function pace(
+  contender: Contender,
+  site: Site,
+  others: Pick<CreateRequest, 'bodies'>,
+): Promise<Figures> {
   const deployment = await contender.deploy(site);
   await deployment.startWorker();
   const api = await deployment.startApi();
   const load = startChild<LoadCommands>({ script: 'bench/load/load.ts' });
   site.releases.push('the load', load.stop);
-  const target = { url: api.url, ...deployment.create };
+  const target = { url: api.url, ...deployment.create, ...others };
 
-  const { perSecond: atMostPerSecond, tasks } = await measureFlatOut(load, deployment, api.url);
+  const { perSecond: atMostPerSecond, tasks } = await measureFlatOut(load, deployment, target);
 
   const steadily = { target, perSecond: atMostPerSecond / 2, connections: CONNECTIONS };
   const settling = await load.ask('postSteadily', { ...steadily, seconds: SETTLING_SECONDS });

@@ -68,7 +68,7 @@ async function run(bench: Bench, site: Site): Promise<Figures[]> {
   site.releases.push('the load', load.stop);
   const target = { url: api.url, ...deployment.create };
 
-  const flatOut = await measureFlatOut(load, deployment, api.url);
+  const flatOut = await measureFlatOut(load, deployment, target);
   const perSecond = flatOut.perSecond / 2;
 
   const samples: Figures[] = [];
