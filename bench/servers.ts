@@ -49,11 +49,12 @@ const CANDIDATES: Record<ServerName, Candidate> = {
       try {
         const { rows } = await client.query<Record<string, string>>(
           `select current_setting('server_version') as version, current_setting('fsync') as fsync,
-             current_setting('synchronous_commit') as commit, current_setting('shared_buffers') as buffers`,
+             current_setting('synchronous_commit') as commit, current_setting('shared_buffers') as buffers,
+             current_setting('autovacuum') as autovacuum`,
         );
-        const { version = '', fsync, commit, buffers } = rows[0] ?? {};
+        const { version = '', fsync, commit, buffers, autovacuum } = rows[0] ?? {};
         const [number] = version.split(' ');
-        return `${number}, fsync ${fsync}, synchronous_commit ${commit}, shared_buffers ${buffers}`;
+        return `${number}, fsync ${fsync}, synchronous_commit ${commit}, shared_buffers ${buffers}, autovacuum ${autovacuum}`;
       } finally {
         await client.end();
       }
