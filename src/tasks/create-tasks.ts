@@ -66,8 +66,8 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
 
   async function storeAndAnnounce(groups: readonly (readonly TaskRow[])[]) {
     const { created, changes } = await storeAndPublish(groups);
-    searchIndex.stored(groups.flat());
     broker.publishEvents(changes);
+    searchIndex.stored(groups.flat());
     return created;
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createSearchIndex } from '../../src/store/search-index.ts';
 
@@ -30,16 +31,13 @@ function start() {
   const index = createSearchIndex({
     run() {
       const { promise, resolve, reject } = Promise.withResolvers<never[]>();
-      const settled = () => new Promise<void>((done) => setImmediate(done));
+      const settle = async (how: () => void) => {
+        how();
+        await nextTurn();
+      };
       runs.push({
-        end() {
-          resolve([]);
-          return settled();
-        },
-        fail() {
-          reject(new Error('away'));
-          return settled();
-        },
+        end: () => settle(() => resolve([])),
+        fail: () => settle(() => reject(new Error('away'))),
       });
       return promise;
     },

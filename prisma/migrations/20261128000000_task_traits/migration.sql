@@ -53,11 +53,3 @@ $$;
 
 alter function delete_events_of_deleted_tasks() rename to delete_what_belongs_to_deleted_tasks;
 alter function delete_all_events() rename to delete_what_belongs_to_all_tasks;
-
--- True. PostgreSQL takes a search in a text for as cheap as a comparison of numbers, and would read millions of tasks from
--- the newest on, in the hope that a page of matches comes soon. A condition with this tells it the price of each.
-create function is_searched(text text) returns boolean language plpgsql immutable parallel safe cost 100 as $$
-begin
-  return true;
-end
-$$;
