@@ -13,7 +13,7 @@ export interface Queue<T> {
   room(count: number): Promise<boolean>;
   /** Nothing more is wanted: it has ended, or its reader has left. */
   readonly closed: boolean;
-  /** Called once, as soon as nothing more is wanted. */
+  /** Called once, as soon as nothing more is wanted: at once if that is so already. */
   onClose(listener: () => void): void;
   readonly stream: Stream<T>;
 }
@@ -122,7 +122,10 @@ export function createQueue<T extends object>(options: {
     get closed() {
       return ended !== undefined;
     },
-    onClose: (listener) => void onClose.push(listener),
+    onClose(listener) {
+      if (ended === undefined) onClose.push(listener);
+      else listener();
+    },
     // Whoever reads otherwise takes the place of the iterator.
     stream: {
       ...iterate(readBy),

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { Broker } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
 import { cancel, claim, complete, retry, type Transition } from '../../src/domain/transitions.ts';
@@ -45,6 +46,35 @@ describe('watching one task', () => {
     const [final] = await all(await app.feed.watchTask(task.id));
     if (final === undefined) throw new Error('no first event');
     expect(await all(await app.feed.watchTask(task.id, cursorOf(final)))).toEqual([]);
+  });
+
+  test('that is over leaves nothing to listen to', async () => {
+    const bound = new Set<string>();
+    const { broker } = app;
+    const counted: Broker = {
+      ...broker,
+      async openEventStream(listener) {
+        const stream = await broker.openEventStream(listener);
+        const bind = (pattern: string) => stream.bind(pattern).then(() => void bound.add(pattern));
+        const unbind = (pattern: string) =>
+          stream.unbind(pattern).then(() => void bound.delete(pattern));
+        return { ...stream, bind, unbind };
+      },
+    };
+    const feed = await createTaskFeed({ broker: counted, sql: app.database, log: app.logs.log });
+    onTestFinished(feed.close);
+    const task = await app.create();
+    const streams = [feed.watchTask(task.id), feed.watchProgress(task.id)];
+    await Promise.all(streams);
+    expect(bound.size).toBe(2);
+    await apply(cancel(task.id));
+    for (const stream of streams) await Array.fromAsync<object>(await stream);
+    await expect.poll(() => bound.size).toBe(0);
+    const [final] = await all(await feed.watchTask(task.id));
+    if (final === undefined) throw new Error('no first event');
+    await all(await feed.watchTask(task.id, cursorOf(final)));
+    await Array.fromAsync(await feed.watchProgress(task.id));
+    await expect.poll(() => bound.size).toBe(0);
   });
 
   test('resumed from a final event goes on when the task was retried since', async () => {

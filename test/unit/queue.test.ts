@@ -38,6 +38,18 @@ describe('a queue', () => {
     expect(queue.closed).toBe(true);
   });
 
+  test('tells whoever wants to know that nothing more is wanted, also after that', async () => {
+    const { onClose, end } = createQueue({ limit: 1 });
+    const told: string[] = [];
+    onClose(() => told.push('early'));
+    expect(told).toEqual([]);
+    end();
+    expect(told).toEqual(['early']);
+    onClose(() => told.push('late'));
+    end();
+    expect(told).toEqual(['early', 'late']);
+  });
+
   test('lets the newest value take the place of the one before where a reader may skip some', async () => {
     const { push, stream } = createQueue<{ n: number }>({ limit: 1 });
     for (const n of [1, 2, 3]) push({ n });
