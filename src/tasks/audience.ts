@@ -21,6 +21,8 @@ export interface Audience {
   isReady(): boolean;
   /** Resolves when they can. */
   ready(): Promise<unknown>;
+  /** Those who cannot now are waited for no more until they can: they fall behind, and the others do not. */
+  waitNoMore(): void;
 }
 
 interface Group {
@@ -33,6 +35,8 @@ export function createAudience(): Audience {
   /** Those who name the tasks that they mean are found by these. */
   const byTask = new Map<string, Set<Group>>();
   const ofAnyTask = new Set<Group>();
+  /** Who is waited for no more. */
+  const late = new Set<Watcher>();
 
   function open(selection: Selection): Group {
     const group = { selection, watchers: new Set<Watcher>() };
@@ -65,8 +69,13 @@ export function createAudience(): Audience {
     }
   }
 
-  function* all(): Iterable<Watcher> {
-    for (const { watchers } of groups.values()) yield* watchers;
+  function* waitedFor(): Iterable<Watcher> {
+    for (const { watchers } of groups.values()) {
+      for (const watcher of watchers) {
+        if (watcher.isReady()) late.delete(watcher);
+        else if (!late.has(watcher)) yield watcher;
+      }
+    }
   }
 
   return {
@@ -74,6 +83,7 @@ export function createAudience(): Audience {
       const group = groups.get(watcher.selection.key) ?? open(watcher.selection);
       group.watchers.add(watcher);
       return () => {
+        late.delete(watcher);
         if (group.watchers.delete(watcher) && group.watchers.size === 0) close(group);
       };
     },
@@ -82,10 +92,13 @@ export function createAudience(): Audience {
       tellAll(ofAnyTask, change);
     },
     isReady() {
-      for (const watcher of all()) if (!watcher.isReady()) return false;
-      return true;
+      const [first] = waitedFor();
+      return first === undefined;
     },
-    ready: () => Promise.all([...all()].map((watcher) => watcher.ready())),
+    ready: () => Promise.all(Array.from(waitedFor(), (watcher) => watcher.ready())),
+    waitNoMore() {
+      for (const watcher of waitedFor()) late.add(watcher);
+    },
   };
 }
 

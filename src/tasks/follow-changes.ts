@@ -172,7 +172,10 @@ function createReader({ unseen, sql, log }: { unseen: UnseenSeqs; sql: Sql; log:
     const deadline = performance.now() + PATIENCE_MS;
     while (!audience.isReady()) {
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0) break;
+      if (leftMs <= 0) {
+        audience.waitNoMore();
+        break;
+      }
       await Promise.race([audience.ready(), pause(leftMs)]);
     }
     setRoom(0);
