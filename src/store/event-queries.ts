@@ -200,8 +200,8 @@ left join (
 order by c."eventSeq"`,
 };
 
-/** Half a minute of 600 changes a second: how far back a transaction that is still open may have written. */
-const RECENT = 20_000;
+/** How many seqs back a transaction that is still open may have written: the first of these that is back far enough. */
+const RECENT = [20_000, 80_000, 320_000, 1_280_000];
 
 const RECENT_GAPS: Statement = {
   name: 'recent_gaps',
@@ -212,6 +212,19 @@ select ${SNAPSHOT},
   coalesce(array_agg((e.seq - 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as lasts
 from (
   select recent.seq, lag(recent.seq) over (order by recent.seq) as before
-  from (select seq from task_events order by seq desc limit ${RECENT}) recent
+  from (
+    select e.seq
+    from task_events e
+    where e.seq >= (
+      select coalesce(max(o.seq), 0)
+      from (select max(seq) as seq from task_events) n
+      cross join unnest(array[${RECENT.join()}]) r(back)
+      cross join lateral (
+        select e.seq, e.at from task_events e where e.seq <= n.seq - r.back order by e.seq desc limit 1
+      ) o
+      -- None is open for as long as a minute: see the timeouts in database.ts.
+      where r.back = ${Math.max(...RECENT)} or o.at < now() - interval '1 minute'
+    )
+  ) recent
 ) e`,
 };
