@@ -23,6 +23,7 @@ import { findByKeys } from '../../src/store/idempotency.ts';
 import { insertTasks } from '../../src/store/insert-tasks.ts';
 import { storeProgress } from '../../src/store/progress.ts';
 import type { Sql } from '../../src/store/sql.ts';
+import { countByStatus } from '../../src/store/task-counts.ts';
 import { matchingIds } from '../../src/store/task-ids.ts';
 import { countTasks, findTasks, glanceAt, listTasks } from '../../src/store/task-queries.ts';
 import {
@@ -84,6 +85,7 @@ const QUERIES: Record<string, (sql: Sql) => Promise<unknown>> = {
   'heal what is watched': (sql) => presentStates(sql, SOME_IDS),
   'follow the changes': (sql) => changesWithin(sql, [LATE, LATEST]),
   'find what is late': (sql) => recentGaps(sql),
+  'count them all': (sql) => countByStatus(sql, [LATE]),
   'read a stretch of changes': (sql) => matchingChangesWithin(sql, [LATE, STRETCH], {}),
 };
 
