@@ -105,6 +105,38 @@ test('semicolons in comments, strings and function bodies do not cut a statement
   expect(await query(databaseUrl, 'select f()')).toEqual([{ f: 1 }]);
 });
 
+test('a database that is in use is migrated from a version before', async () => {
+  const directory = await migrations({});
+  const names = await migrationNames();
+  const later = names.slice(names.indexOf('20261128000000_task_traits'));
+  await Promise.all(later.map((name) => rm(join(directory, name), { recursive: true })));
+  await applyMigrations({ databaseUrl, log, directory });
+  await query(
+    databaseUrl,
+    `insert into tasks (id, title, description, priority, status, type, max_attempts, attempt_budget)
+     select gen_random_uuid(), 'A task ' || n, md5(n::text), 'LOW', 'NEW', 'simulate', 3, 3
+     from generate_series(1, 20000) n`,
+  );
+  let inUse = true;
+  // As a change of a task does it: each locks the table to read, then to write.
+  const use = Promise.all(
+    [1, 2].map(async () => {
+      while (inUse) {
+        await query(
+          databaseUrl,
+          `with locked as (select id from tasks limit 1 for update skip locked)
+           update tasks t set version = version from locked l where t.id = l.id`,
+        );
+      }
+    }),
+  );
+  const applied = applyMigrations({ databaseUrl, log }).finally(() => {
+    inUse = false;
+  });
+  expect(await applied).toEqual(later);
+  await use;
+}, 60_000);
+
 test('a database with tables of somebody else is left alone', async () => {
   await query(databaseUrl, 'create table theirs (i int)');
   await expect(applyMigrations({ databaseUrl, log })).rejects.toThrow(/tables that no migration/);

@@ -32,10 +32,6 @@ create index task_traits_priority_id on task_traits (priority, id desc);
 create index task_traits_type_id on task_traits (type, id desc);
 create index task_traits_search on task_traits using gin (title gin_trgm_ops, description gin_trgm_ops);
 
-drop index tasks_priority_id;
-drop index tasks_type_id;
-drop index tasks_search;
-
 create or replace function delete_events_of_deleted_tasks() returns trigger language plpgsql as $$
 begin
   delete from task_events e using deleted d where e.task_id = d.id;
