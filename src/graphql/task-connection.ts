@@ -5,6 +5,7 @@ import { type TaskFilter, taskFilterSchema } from '../domain/task-filter.ts';
 import type { Page, PageRequest } from '../store/task-queries.ts';
 import { builder } from './builder.ts';
 import { decodePageCursor, encodePageCursor } from './page-cursor.ts';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from './page-size.ts';
 import { TaskRef } from './task.ts';
 import { TaskFilterInput } from './task-filter.ts';
 
@@ -91,8 +92,6 @@ builder.queryField('tasks', (t) =>
   }),
 );
 
-const DEFAULT_PAGE_SIZE = 20;
-const MAX_PAGE_SIZE = 100;
 const inRange = { error: `must be from 1 to ${MAX_PAGE_SIZE}` };
 const pageSize = z.int().min(1, inRange).max(MAX_PAGE_SIZE, inRange).nullish();
 

@@ -8,6 +8,7 @@ import type { GraphqlContext } from './builder.ts';
 import { useDocumentLimits } from './document-limits.ts';
 import { createMaskError, type MaskError } from './errors.ts';
 import { graphiql } from './graphiql.ts';
+import { createKnownDocuments } from './known-documents.ts';
 import { useLiteralIssues } from './literal-issues.ts';
 import { type ServerContext, useLiveResults } from './live-result.ts';
 import { createSchema } from './schema.ts';
@@ -35,6 +36,11 @@ export function createGraphqlServer(
     schema: createSchema(),
     context: () => context,
     maskedErrors: { maskError },
+    // Yoga would keep a thousand documents of any size, and as many that it could not parse.
+    parserAndValidationCache: {
+      documentCache: createKnownDocuments(),
+      errorCache: { get: () => undefined, set: () => {} },
+    },
     plugins: [
       useDocumentLimits(),
       useSelectionLimits(),

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { type DocumentNode, getOperationAST } from 'graphql';
 import { isAsyncIterable, processRegularResult } from 'graphql-yoga';
+import { createKnownDocuments } from '../graphql/known-documents.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 
 /** What a request is answered with. */
@@ -22,7 +23,8 @@ export type AnswerJson = (request: FastifyRequest) => Promise<Answer | undefined
 export function createAnswerJson({ yoga, maskError }: GraphqlServer): AnswerJson {
   // Plugins look at nothing but its method: it can stand for all.
   const anyPost = new yoga.fetchAPI.Request('http://localhost/graphql', { method: 'POST' });
-  const knownDocuments = new Map<string, DocumentNode>();
+  /** They are valid: to lead each past every rule again costs more than to execute it. */
+  const knownDocuments = createKnownDocuments();
 
   async function resultOf(params: Params) {
     const { query, variables: variableValues, operationName } = params;
@@ -35,20 +37,13 @@ export function createAnswerJson({ yoga, maskError }: GraphqlServer): AnswerJson
       if (!isKnown) {
         const errors = validate(schema, document);
         if (errors.length > 0) return { errors };
-        remember(query, document);
+        knownDocuments.set(query, document);
       }
       const contextValue = await contextFactory();
       return await execute({ schema, document, contextValue, variableValues, operationName });
     } catch (error) {
       return { errors: [maskError(error)] };
     }
-  }
-
-  /** Clients send the same few again and again: to lead each past every rule costs more than to execute it. */
-  function remember(query: string, valid: DocumentNode): void {
-    if (query.length > MAX_KNOWN_LENGTH) return;
-    if (knownDocuments.size >= MAX_KNOWN_DOCUMENTS) knownDocuments.clear();
-    knownDocuments.set(query, valid);
   }
 
   return async ({ method, headers, body }) => {
@@ -71,10 +66,6 @@ export async function toAnswer(response: Response): Promise<Answer> {
   const { status, headers } = response;
   return { status, headers: Object.fromEntries(headers), text: await response.text() };
 }
-
-const MAX_KNOWN_DOCUMENTS = 200;
-/** Characters of a document that is kept: what programs send is shorter, and all together take little room. */
-const MAX_KNOWN_LENGTH = 10_000;
 
 const IS_JSON = /^application\/json(; ?charset=utf-8)?$/i;
 

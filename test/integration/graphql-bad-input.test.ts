@@ -257,6 +257,13 @@ const BAD_DOCUMENTS: [string, string, string][] = [
     '{ tasks { edges { ...E } } } fragment E on TaskEdge { node { ...T } } fragment T on Task { events { task { ...T } } }',
     'GRAPHQL_VALIDATION_FAILED',
   ],
+  ['full pages by the hundred', pages(201, '100'), 'GRAPHQL_VALIDATION_FAILED'],
+  ['pages of any size by the hundred', pages(201, '$first'), 'GRAPHQL_VALIDATION_FAILED'],
+  [
+    'pages that make room for others',
+    pages(201, '100', 'b: tasks(first: -30000) { edges { cursor } }'),
+    'GRAPHQL_VALIDATION_FAILED',
+  ],
   ['fragments that double and double', doublingFragments(40), 'GRAPHQL_VALIDATION_FAILED'],
 ];
 
@@ -266,6 +273,15 @@ test('a document that is wrong, or would cost too much, is refused', async () =>
     const { errors } = await ask(query);
     expect(errors?.[0]?.extensions?.code, what).toBe(code);
   }
+});
+
+test('a full page of tasks with all that belongs to them is not too much', async () => {
+  const { ask } = await start();
+  const { errors } = await ask(
+    '{ tasks(first: 100) { edges { node { attempts { number } events { version } } } } }',
+  );
+  expect(errors).toBeUndefined();
+  expect((await ask(pages(200, '100'))).errors).toBeUndefined();
 });
 
 test('JSON nested 100,000 deep is refused by name, as a literal and as a variable', async () => {
@@ -283,6 +299,13 @@ test('JSON nested 100,000 deep is refused by name, as a literal and as a variabl
 
 function nested(levels: number): unknown {
   return levels === 0 ? 1 : [nested(levels - 1)];
+}
+
+function pages(count: number, first: string, before = ''): string {
+  const fields = Array.from({ length: count }, (_, n) => {
+    return `a${n}: tasks(first: ${first}) { edges { cursor } }`;
+  });
+  return `query ${first.startsWith('$') ? '($first: Int)' : ''} { ${before} ${fields.join(' ')} }`;
 }
 
 function doublingFragments(levels: number): string {
