@@ -5,7 +5,7 @@ import { databaseUnavailable } from '../store/database-errors.ts';
 
 /**
  * What a client may know of an error: those that are meant for it keep their sentence and get their code; anything
- * unforeseen becomes INTERNAL_SERVER_ERROR with a sentence that says nothing, and is logged, once.
+ * unforeseen becomes INTERNAL_SERVER_ERROR with a sentence that says nothing. That and what is unavailable is logged, once.
  */
 export type MaskError = (error: unknown) => GraphQLError;
 
@@ -16,7 +16,10 @@ export function createMaskError(log: Logger): MaskError {
   function mask(error: unknown): GraphQLError {
     const root = rootOf(error);
     const known = root instanceof AppError ? root : databaseUnavailable(root);
-    if (known !== undefined) return forClient(error, known.message, extensionsOf(known));
+    if (known !== undefined) {
+      if (known.code === 'SERVICE_UNAVAILABLE') log.warn({ err: known }, UNAVAILABLE);
+      return forClient(error, known.message, extensionsOf(known));
+    }
     if (root instanceof GraphQLError) {
       if (root.extensions.code !== undefined) return root === error ? root : locate(error, root);
       if (blamesInput(root)) {
@@ -47,6 +50,7 @@ export function toClient(error: GraphQLError) {
 }
 
 const GENERIC_MESSAGE = 'Something went wrong on our side. The failure was logged.';
+const UNAVAILABLE = 'could not answer a GraphQL request';
 const UNFORESEEN = 'unforeseen error while answering a GraphQL request';
 
 /** What was thrown at first: the executor wraps errors to say where in the document they happened. */

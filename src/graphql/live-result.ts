@@ -106,15 +106,19 @@ const MAX_RENDERERS = 100;
 function createRenderer(args: ValidatedSubscriptionArgs, maskError: MaskError): Render {
   const rendered = new WeakMap<object, ReturnType<Render>>();
 
-  function toText({ data, errors }: ExecutionResult): RenderedResult {
-    const seen = errors?.map((error) => toClient(maskError(error)));
-    return { json: JSON.stringify({ data, errors: seen }) };
+  function toText({ data, errors }: ExecutionResult): ReturnType<Render> {
+    const masked = errors?.map(maskError);
+    // As a result it would stand for a value that its subscribers have not seen. Told as the end of the stream, it makes
+    // them resume before that value.
+    const unavailable = masked?.find(({ extensions }) => extensions.code === 'SERVICE_UNAVAILABLE');
+    if (unavailable !== undefined) return Promise.reject(unavailable);
+    return { json: JSON.stringify({ data, errors: masked?.map(toClient) }) };
   }
 
   function render(value: object): ReturnType<Render> {
     const result = executeSubscriptionEvent({ ...args, rootValue: value });
     if (!(result instanceof Promise)) return toText(result);
-    return result.then(toText, (error) => toText({ errors: [maskError(error)] }));
+    return result.then(toText, (error) => toText({ errors: [error] }));
   }
 
   return (value) => {
@@ -122,6 +126,8 @@ function createRenderer(args: ValidatedSubscriptionArgs, maskError: MaskError): 
     if (known !== undefined) return known;
     const result = render(value);
     rendered.set(value, result);
+    // Who resumes may have better luck.
+    if (result instanceof Promise) result.catch(() => rendered.delete(value));
     return result;
   };
 }

@@ -4,6 +4,7 @@ import { makeServer, type Server } from 'graphql-ws';
 import { toClient } from '../graphql/errors.ts';
 import { isLive, type LiveResult, type RenderedResult } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
+import type { Reading } from '../tasks/stream.ts';
 
 /** Where the results of subscriptions are sent. */
 export interface Outlet {
@@ -22,10 +23,7 @@ export interface GraphqlProtocol extends Pick<Server<Outlet>, 'opened'> {
 }
 
 export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): GraphqlProtocol {
-  type Pipeline = Pick<ReturnType<typeof yoga.getEnveloped>, 'execute' | 'subscribe'> & {
-    id: string;
-    outlet: Outlet;
-  };
+  type Pipeline = Pick<ReturnType<typeof yoga.getEnveloped>, 'execute' | 'subscribe'> & Target;
   // Each operation has a pipeline of its own, which the protocol does not hand through.
   const pipelines = new WeakMap<ExecutionArgs, Pipeline>();
   const underWay = new Set<Promise<unknown>>();
@@ -52,9 +50,10 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
     return isLive(result) ? pushResults(result, target) : refusal(result);
   }
 
-  const server = makeServer<undefined, Outlet>({
-    async onSubscribe({ extra: outlet, subscriptions }, id, params) {
-      if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [tooMany()];
+  const server = makeServer<undefined, Connection>({
+    async onSubscribe({ extra: connection, subscriptions }, id, params) {
+      const operations = Math.max(Object.keys(subscriptions).length - 1, connection.open.size);
+      if (operations >= MAX_OPERATIONS) return [tooMany()];
       const { schema, parse, validate, contextFactory, execute, subscribe } = yoga.getEnveloped({
         params,
       });
@@ -69,7 +68,7 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
           variableValues: params.variables,
           contextValue: await contextFactory(),
         };
-        pipelines.set(args, { execute, subscribe, id, outlet });
+        pipelines.set(args, { execute, subscribe, id, connection });
         return args;
       } catch (error) {
         // Thrown out of here it would cost the client its socket.
@@ -92,13 +91,33 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
   });
 
   return {
-    opened: server.opened,
+    opened(socket, outlet) {
+      const connection = { outlet, open: new Set<Reading>() };
+      const closed = server.opened(socket, connection);
+      return async (code, reason) => {
+        await closed(code, reason);
+        // Of those that were given the same id the protocol knows the last one.
+        for (const reading of connection.open) reading.leave();
+      };
+    },
     async answered() {
       await Promise.allSettled(underWay);
       // What they resolve to is handed to the socket on this turn.
       await nextTurn();
     },
   };
+}
+
+/** A client, and the subscriptions that are told to it. */
+interface Connection {
+  readonly outlet: Outlet;
+  readonly open: Set<Reading>;
+}
+
+/** Where the results of a subscription go. */
+interface Target {
+  readonly id: string;
+  readonly connection: Connection;
 }
 
 /** A subscription could not start. */
@@ -126,20 +145,26 @@ function refusal({ errors = [] }: ExecutionResult): AsyncIterableIterator<never,
 /** Sends the results past the protocol, which would render each of them anew, and tells it only how they end. */
 function pushResults(
   { read }: LiveResult,
-  { id, outlet }: { id: string; outlet: Outlet },
+  { id, connection: { outlet, open } }: Target,
 ): AsyncIterableIterator<ExecutionResult, undefined> {
   const ended = Promise.withResolvers<{ done: true; value: undefined }>();
   const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
   const reading = read({
     take: (result) => outlet.push(head, result, reading.resume),
-    end: (error) => (error === undefined ? ended.resolve(DONE) : ended.reject(error)),
+    end(error) {
+      open.delete(reading);
+      if (error === undefined) ended.resolve(DONE);
+      else ended.reject(error);
+    },
   });
+  open.add(reading);
   return {
     next() {
       reading.resume();
       return ended.promise;
     },
     async return() {
+      open.delete(reading);
       reading.leave();
       ended.resolve(DONE);
       return DONE;

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CloseCode, handleProtocols } from 'graphql-ws';
@@ -12,11 +13,15 @@ import { textFrame } from './text-frame.ts';
 
 /** A client that has not answered a ping by the time of the next is gone. */
 const PING_INTERVAL_MS = 12_000;
+/** A client that takes nothing of what it is sent for this long is gone. */
+const SILENCE_TIMEOUT_MS = 60_000;
 /** How long clients have to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 1_000;
 const GOING_AWAY = 1001;
 /** What is not sent yet of a socket's results; above it they wait where each subscriber's are counted. */
 const MAX_BUFFERED_BYTES = 64 * 1024;
+/** What a client has not read of its answers; above it nothing more is heard from it. */
+const MAX_UNREAD_BYTES = 1024 * 1024;
 
 export interface GraphqlSockets {
   /**
@@ -46,16 +51,32 @@ export function serveGraphqlSockets(options: {
     const path = request.url?.split('?', 1)[0];
     if (closing) return refuse(socket, '503 Service Unavailable');
     if (path !== GRAPHQL_PATH) return refuse(socket, '404 Not Found');
-    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, socket));
+    // What Node gives to those who listen for upgrades is always that.
+    const raw = socket as Socket;
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, raw));
   }
 
-  function serve(socket: WebSocket, raw: Duplex) {
+  function serve(socket: WebSocket, raw: Socket) {
     const stopPinging = keepAlive(socket);
+    // Node counts every part of a write that the other side has taken.
+    raw.setTimeout(SILENCE_TIMEOUT_MS, () => socket.terminate());
+
+    /** Who asks and asks and does not read the answers would have them all kept here. */
+    function listenOnceRead() {
+      if (socket.isPaused || raw.writableLength <= MAX_UNREAD_BYTES) return;
+      socket.pause();
+      raw.once('drain', () => socket.resume());
+    }
+
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
         // Resolves when the bytes have left: a slow reader slows down its own stream and nothing else.
-        send: (text) => new Promise((resolve) => socket.send(text, () => resolve())),
+        send: (text) =>
+          new Promise((resolve) => {
+            socket.send(text, () => resolve());
+            listenOnceRead();
+          }),
         close: (code, reason) => socket.close(code, reason),
         onMessage: (handle) => {
           socket.on('message', (data) => {
@@ -124,6 +145,11 @@ function keepAlive(socket: WebSocket): () => void {
     answered = true;
   });
   const interval = setInterval(() => {
+    // Nobody would hear its answer.
+    if (socket.isPaused) {
+      answered = true;
+      return;
+    }
     if (!answered) return socket.terminate();
     answered = false;
     socket.ping();
