@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { Server as NetServer, type Socket } from 'node:net';
+import { Server as NetServer, Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
   type FastifyBaseLogger,
@@ -38,6 +38,8 @@ export interface HttpServer {
 const BODY_LIMIT_BYTES = 1024 * 1024;
 /** Time for all of a request to arrive; how long its answer takes, or goes on for, is another matter. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** A client that takes nothing of its answer for this long is gone. Event streams have something to say more often. */
+const SILENCE_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than load balancers keep an idle connection, so that it is never us who closes one under their request. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
@@ -90,6 +92,9 @@ export function createHttpServer(options: {
   // Hooks that have nothing to wait for say so themselves: a promise would cost each request a turn.
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id);
+    // From here on: to work on an answer may take longer. What is injected has no socket.
+    const { socket } = request.raw;
+    if (socket instanceof Socket) socket.setTimeout(SILENCE_TIMEOUT_MS);
     if (closing) reply.header('connection', 'close');
     done();
   });

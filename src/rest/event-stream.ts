@@ -24,7 +24,7 @@ export interface EventStreams {
 /** A line that says nothing, so that no proxy takes the connection for dead, and a dead one shows. */
 const HEARTBEAT = ':\n\n';
 const HEARTBEAT_INTERVAL_MS = 15_000;
-/** A client that has not read for this long, with more to read, is gone. */
+/** A client of whom the system has taken nothing for this long, with more to read, is gone. */
 const STALLED_AFTER_BEATS = 4;
 
 /**
@@ -33,7 +33,7 @@ const STALLED_AFTER_BEATS = 4;
  */
 export function createEventStreams(app: FastifyInstance): EventStreams {
   let closing = false;
-  const open = new Map<Readable, { reply: FastifyReply; stalled: number }>();
+  const open = new Map<Readable, { reply: FastifyReply; stalled: number; sent: number }>();
   const heartbeat = setInterval(beat, HEARTBEAT_INTERVAL_MS);
   app.addHook('preClose', async () => {
     closing = true;
@@ -43,9 +43,12 @@ export function createEventStreams(app: FastifyInstance): EventStreams {
 
   function beat() {
     for (const [events, state] of open) {
-      state.stalled = events.readableLength > 0 ? state.stalled + 1 : 0;
+      const sent = sentTo(state.reply);
+      const isStalled = events.readableLength > 0 && sent === state.sent;
+      state.stalled = isStalled ? state.stalled + 1 : 0;
+      state.sent = sent;
       if (state.stalled >= STALLED_AFTER_BEATS) state.reply.raw.destroy();
-      else if (state.stalled === 0) events.push(HEARTBEAT);
+      else if (events.readableLength === 0) events.push(HEARTBEAT);
     }
   }
 
@@ -74,13 +77,18 @@ export function createEventStreams(app: FastifyInstance): EventStreams {
           events.push(null);
         },
       });
-      open.set(events, { reply, stalled: 0 });
+      open.set(events, { reply, stalled: 0, sent: 0 });
       if (closing) reply.raw.destroy();
       // Some browsers wait for the first byte before they take the stream for open.
       events.push(first);
       return reply.headers(HEADERS).send(events);
     },
   };
+}
+
+/** How many bytes the system has taken for a client. */
+function sentTo({ raw: { socket } }: FastifyReply): number {
+  return socket === null ? 0 : socket.bytesWritten - socket.writableLength;
 }
 
 const HEADERS = {

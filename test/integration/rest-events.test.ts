@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { EventSource } from 'eventsource';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Task } from '../../src/domain/task.ts';
@@ -241,6 +243,27 @@ describe('a connection', () => {
     }
   });
 
+  test('whose client reads slowly goes on, and ends when nothing is read for a minute', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { feed, push } = createFakeFeed();
+    const { url } = await listeningRest({ feed });
+    const description = 'x'.repeat(90_000);
+    for (let n = 0; n < 900; n += 1) push(makeTaskChange({ task: { description } }));
+    const events = await openSlowly(`${url}${EVENTS}`);
+    for (let beat = 0; beat < 5; beat += 1) {
+      // More than the system keeps on the way, so that some of it was sent since the last beat.
+      await events.read(12_000_000);
+      vi.advanceTimersByTime(15_000);
+    }
+    for (let beat = 0; beat < 4; beat += 1) {
+      expect(events.isCut()).toBe(false);
+      vi.advanceTimersByTime(15_000);
+    }
+    await expect(events.read(81_000_000)).rejects.toThrow();
+    expect(events.isCut()).toBe(true);
+  }, 30_000);
+
   test('whose client leaves before it is open is no failure, and leaves nothing behind', async () => {
     const { feed, released } = createFakeFeed();
     const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -359,6 +382,31 @@ function countConnections({ app }: Rest): Promise<number> {
 
 async function watch({ url }: Rest, id: string) {
   return openEvents(`${url}${TASKS}/${id}/events`);
+}
+
+/** A client that reads no more than it is told to. */
+async function openSlowly(url: string) {
+  const [answer] = (await once(get(url), 'response')) as [IncomingMessage];
+  onTestFinished(() => void answer.destroy());
+  const failure = once(answer, 'close').then(() => {
+    throw new Error('The connection was closed.');
+  });
+  failure.catch(() => {});
+  answer.on('error', () => {});
+  return {
+    async read(bytes: number) {
+      const enough = Promise.withResolvers<void>();
+      let read = 0;
+      const onData = ({ length }: Buffer) => {
+        read += length;
+        if (read >= bytes) enough.resolve();
+      };
+      answer.on('data', onData).resume();
+      await Promise.race([enough.promise, failure]);
+      answer.off('data', onData).pause();
+    },
+    isCut: () => answer.destroyed,
+  };
 }
 
 /** Runs a task that waits to its end, as a worker does. */
