@@ -13,7 +13,7 @@ import {
  * reaches the row (compare-and-set), and then raises the version by one and leaves one event.
  *
  * There is no other way to change a status. What follows from the new status alone (`finished_at`, `started_at`,
- * `queued_at`, letting go of the worker) is derived where transitions are applied: `store/apply-transitions.ts`.
+ * `queued_at`, letting go of the worker) is derived where they become SQL: `store/transition-sql.ts`.
  * Times are the database's, so that no two clocks are ever compared.
  */
 export interface Transition {
@@ -125,11 +125,14 @@ export function condemn(claim: Claim, error: TaskError): Transition {
 }
 
 /** IN_PROGRESS → NEW. The worker gives the task back, mostly because it shuts down; its attempt is not used up. */
-export function release(claim: Claim): Transition {
+export function release(
+  claim: Claim,
+  { delayMs = 0, reason = 'The worker gave the task back.' } = {},
+): Transition {
   return {
     ...held(claim),
-    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: 0 },
-    reason: 'The worker gave the task back.',
+    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: delayMs },
+    reason,
     outcome: 'RELEASED',
   };
 }

@@ -42,7 +42,8 @@ export const AttemptOutcomeEnum = builder.enumType('AttemptOutcome', {
     CANCELLED: { description: 'A client cancelled the task while it ran.' },
     WORKER_DIED: { description: 'The worker that ran it stopped sending heartbeats.' },
     RELEASED: {
-      description: 'The worker shut down and gave the task back; no attempt was used up.',
+      description:
+        'The worker gave the task back, mostly because it shut down; no attempt was used up.',
     },
   } satisfies Record<AttemptOutcome, object>,
 });

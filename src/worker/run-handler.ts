@@ -6,11 +6,15 @@ import type { Failure } from '../domain/transitions.ts';
 import { DoNotRetry, type RunContext, type TaskHandler } from './handler.ts';
 import type { Run } from './runs.ts';
 
-/** How a handler's run went. `ABANDONED`: it was told to stop, and there is nothing to say about it. */
+/**
+ * How a handler's run went. `ABANDONED`: it was told to stop, and there is nothing to say about it. `UNKNOWN`: this worker
+ * has no handler for the type.
+ */
 export type RunResult =
   | { kind: 'RETURNED'; result: Json }
   | { kind: 'FAILED'; failure: Failure; retryable: boolean }
-  | { kind: 'ABANDONED' };
+  | { kind: 'ABANDONED' }
+  | { kind: 'UNKNOWN' };
 
 /** How long an aborted handler may take to come back before its slot is freed without it. */
 const ABORT_GRACE_MS = 5_000;
@@ -23,12 +27,12 @@ export async function runHandler(
 ): Promise<RunResult> {
   const { task, signal } = run;
   if (signal.aborted) return aborted(run);
+  if (handler === undefined) return { kind: 'UNKNOWN' };
   const timer =
     task.timeoutSeconds === null
       ? undefined
       : setTimeout(() => run.abort('TIMED_OUT'), task.timeoutSeconds * 1_000);
   try {
-    if (handler === undefined) throw new Error(`This worker has no handler for ${task.type}.`);
     const returned = handler.run({ task, signal, ...context });
     const result = toJson(await untilAborted(returned, run, context.log));
     const reason = run.abortReason();

@@ -3,6 +3,7 @@ import type { TaskDelivery } from '../../src/broker/broker.ts';
 import type { Advance } from '../../src/tasks/advance.ts';
 import { createAdvanceOne } from '../../src/tasks/advance-one.ts';
 import { createExecutor } from '../../src/worker/executor.ts';
+import type { TaskHandlers } from '../../src/worker/handler.ts';
 import { createProgressWriter } from '../../src/worker/progress-writer.ts';
 import { createRuns } from '../../src/worker/runs.ts';
 import { createSlots } from '../../src/worker/slots.ts';
@@ -60,6 +61,18 @@ test('a message about a task that is done already is acknowledged and changes no
   expect(settled).toEqual(['ack']);
 });
 
+test('a task of a type that this worker has no handler for is left to others, with its attempt', async () => {
+  const task = await app.create({ payload: { durationMs: 0 } });
+  await executor(app.advance, undefined, {})(delivery(task.id));
+  const { status, attempt, runAt } = await app.service.get(task.id);
+  expect([status, attempt]).toEqual(['NEW', 0]);
+  expect(runAt.getTime() - Date.now()).toBeGreaterThan(3_000);
+  expect(settled).toEqual(['ack']);
+  expect(app.logs.lines.all).toContainEqual(
+    expect.objectContaining({ level: 'warn', type: 'simulate', taskId: task.id }),
+  );
+});
+
 test('a message is given back when the database cannot be asked', async () => {
   await executor(async () => {
     throw new Error('away');
@@ -67,10 +80,14 @@ test('a message is given back when the database cannot be asked', async () => {
   expect(settled).toEqual(['requeue']);
 });
 
-function executor(advance: Advance, slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 })) {
+function executor(
+  advance: Advance,
+  slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 }),
+  handlers: TaskHandlers = { simulate: { description: 'a test', run: async () => 'done' } },
+) {
   return createExecutor({
     advance: createAdvanceOne({ sql: app.database, advance }),
-    handlers: { simulate: { description: 'a test', run: async () => 'done' } },
+    handlers,
     slots,
     runs: createRuns(),
     progress: createProgressWriter({ sql: app.database, broker: app.broker, log: app.logs.log }),
