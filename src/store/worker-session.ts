@@ -13,6 +13,11 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** A link that is dead without saying so, as after a failover, holds no lock any more. */
 const ASK_EVERY_MS = 3_000;
 const ANSWER_TIMEOUT_MS = 5_000;
+/**
+ * How long the server lets it wait for the lock, which a connection that is dead without saying so may hold for hours. Less
+ * than what is waited for here: who waits for a lock does not notice that its client has gone.
+ */
+const LOCK_TIMEOUT_MS = 4_500;
 
 /**
  * Holds the worker's advisory lock on a connection of its own, and takes it again on a new one when that breaks.
@@ -35,6 +40,7 @@ export function openWorkerSession(options: {
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
       query_timeout: ANSWER_TIMEOUT_MS,
+      statement_timeout: LOCK_TIMEOUT_MS,
       application_name: 'async-task-manager worker',
     });
     client = session;

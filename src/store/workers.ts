@@ -106,7 +106,7 @@ select
     where t.worker_id = $1
       and t.status = 'IN_PROGRESS'
       and t.id <> all ($2::uuid[])
-      -- Longer ago than any answer is waited for.
+      -- Longer ago than most answers are waited for; a run that begins after that finds its claim gone.
       and t.started_at < now() - interval '10 s'
   ) as stray`,
 };

@@ -14,7 +14,7 @@ export interface Liveness {
   readonly born: Promise<void>;
   /** Stop hoping for a first identity. */
   giveUpBirth(): void;
-  /** The identity under which to claim; undefined while the worker has none. */
+  /** The identity under which to claim; undefined while the worker has none, or none that is sure to be alive. */
   workerId(): string | undefined;
   /** How long the database has been answering without a break; a break is also when this process was stopped. */
   steadyForMs(): number;
@@ -45,13 +45,14 @@ export function startLiveness(options: {
   const { sql, databaseUrl, runs, giveBack, log } = options;
   let identity: { id: string; session: WorkerSession } | undefined;
   let steadySince: number | undefined;
-  let lastBeat = Number.NEGATIVE_INFINITY;
+  /** When it was sure to be alive for the others last, by both clocks: a machine that sleeps stops one of them. */
+  let lastBeat = { at: Number.NEGATIVE_INFINITY, onTheWall: 0 };
   let lastAnswerAt = 0;
   const birth = Promise.withResolvers<void>();
 
   async function step(): Promise<number> {
     // Sooner rather than later, by half a look at most.
-    const isDue = performance.now() - lastBeat >= BEAT_MS - LOOK_MS / 2;
+    const isDue = performance.now() - lastBeat.at >= BEAT_MS - LOOK_MS / 2;
     // By the clock on the wall, which goes on while a machine sleeps.
     if (Date.now() - lastAnswerAt > BREAK_MS) steadySince = undefined;
     try {
@@ -69,9 +70,10 @@ export function startLiveness(options: {
 
   async function beBorn() {
     const id = uuidv7();
+    const bornAt = now();
     const { lockKey } = await registerWorker(sql, { id, hostname: hostname(), pid: process.pid });
     identity = { id, session: openWorkerSession({ url: databaseUrl, lockKey, log }) };
-    lastBeat = performance.now();
+    lastBeat = bornAt;
     log.info({ workerId: id }, 'worker registered');
     birth.resolve();
   }
@@ -87,7 +89,7 @@ export function startLiveness(options: {
 
   async function stayAlive(id: string) {
     const held = runs.all();
-    const beatAt = performance.now();
+    const beatAt = now();
     const known = held.map(({ taskId }) => taskId);
     const { alive, stray } = await beat(sql, id, known);
     lastBeat = beatAt;
@@ -98,7 +100,7 @@ export function startLiveness(options: {
       return;
     }
     log.error({ workerId: id, runs: held.length }, 'was declared dead; aborts what it runs');
-    for (const run of held) run.abort('LOST');
+    for (const run of runs.all()) run.abort('LOST');
     // Not a moment longer under this name: what it claims now would be taken away again.
     const dead = identity;
     identity = undefined;
@@ -106,12 +108,18 @@ export function startLiveness(options: {
     await beBorn();
   }
 
+  /** Who has not been heard of may have been declared dead: what it claimed would be taken away again. */
+  function isHeard(): boolean {
+    const { at, onTheWall } = lastBeat;
+    return performance.now() - at < BREAK_MS && Date.now() - onTheWall < BREAK_MS;
+  }
+
   const loop = startLoop({ name: 'heartbeat', step, retryMs: LOOK_MS, log });
   return {
     born: birth.promise,
     giveUpBirth: () =>
       birth.reject(new Error('The worker stopped before it could announce itself.')),
-    workerId: () => identity?.id,
+    workerId: () => (isHeard() ? identity?.id : undefined),
     steadyForMs: () => (steadySince === undefined ? 0 : performance.now() - steadySince),
     lookNow: loop.wake,
     async stop() {
@@ -128,4 +136,8 @@ export function startLiveness(options: {
       await identity.session.close();
     },
   };
+}
+
+function now() {
+  return { at: performance.now(), onTheWall: Date.now() };
 }

@@ -70,6 +70,8 @@ export function createRuns(): Runs {
   let shuttingDownSince: number | undefined;
   return {
     add(run) {
+      // Two of one task: the claim of the earlier one is gone, and nobody else could tell it so any more.
+      runs.get(run.taskId)?.abort('LOST');
       runs.set(run.taskId, run);
       if (shuttingDownSince !== undefined) run.abort('SHUTDOWN');
     },

@@ -3,6 +3,9 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { openWorkerSession } from '../../src/store/worker-session.ts';
 import { buryDeadWorkers, registerWorker } from '../../src/store/workers.ts';
+import { startLiveness } from '../../src/worker/liveness.ts';
+import { createRuns } from '../../src/worker/runs.ts';
+import { createFallibleSql } from '../support/fallible-sql.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { createTestDatabase } from '../support/test-database.ts';
@@ -68,7 +71,44 @@ test('a session whose link is dead without a word is replaced, and holds its loc
   expect(await lockHolder()).not.toBe(first);
 }, 40_000);
 
+test('a session that cannot have its lock leaves no one waiting for it in the database', async () => {
+  const { lockKey } = await register({ silentS: 0 });
+  const holder = openWorkerSession({ url, lockKey, log });
+  onTestFinished(holder.close);
+  await untilLocked(1);
+  const session = openWorkerSession({ url, lockKey, log });
+  onTestFinished(session.close);
+  await vi.waitFor(async () => expect(await waiting()).toHaveLength(1), WAIT);
+  const [first] = await waiting();
+  await vi.waitFor(async () => expect(await waiting()).not.toContain(first), WAIT);
+  await vi.waitFor(async () => expect(await waiting()).toHaveLength(1), WAIT);
+}, 40_000);
+
+test('a worker whose signs of life do not arrive claims nothing under its name until they do', async () => {
+  const sql = createFallibleSql(database);
+  const runs = createRuns();
+  const giveBack = async () => {};
+  const liveness = startLiveness({ sql, databaseUrl: url, runs, giveBack, log });
+  onTestFinished(liveness.stop);
+  await liveness.born;
+  const id = liveness.workerId();
+  expect(id).toBeDefined();
+  const outage = sql.fail();
+  await vi.waitFor(() => expect(liveness.workerId()).toBeUndefined(), WAIT);
+  outage.end();
+  // Nobody has declared it dead.
+  await vi.waitFor(() => expect(liveness.workerId()).toBe(id), WAIT);
+}, 40_000);
+
 const WAIT = { timeout: 20_000, interval: 50 };
+
+/** Who waits for an advisory lock in this test's database. */
+async function waiting(): Promise<number[]> {
+  const text = `
+    select l.pid from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.locktype = 'advisory' and not l.granted`;
+  return (await database.run<{ pid: number }>({ text })).map(({ pid }) => pid);
+}
 
 async function register({
   silentS,
