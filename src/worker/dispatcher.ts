@@ -16,8 +16,12 @@ import { type Loop, startLoop } from './loop.ts';
 const BATCH = 500;
 /** Longest wait between two looks at the database. */
 const POLL_MS = 500;
+/** When to look again for what is due but held by another dispatcher, which mostly is about to send it. */
+const HELD_POLL_MS = 20;
 /** How often a message that is gone is looked for. */
 const RESEND_EVERY_MS = 5_000;
+/** At most so many of each priority at a time: what is due waits meanwhile. */
+const MAX_RESENT = 10_000;
 /** How old a PENDING task must be to be suspected: when its queue is empty, and when it is not. */
 const RESEND_AFTER_MS = 10_000;
 const RESEND_OVERTAKEN_AFTER_MS = 60_000;
@@ -60,7 +64,9 @@ export function startDispatcher(options: {
       await resendLost();
     }
     if (sent === BATCH) return 0;
-    return Math.min(POLL_MS, (await msUntilNextDue(database)) ?? POLL_MS);
+    const nextMs = (await msUntilNextDue(database)) ?? POLL_MS;
+    if (sent === 0 && nextMs === 0) return HELD_POLL_MS;
+    return Math.min(POLL_MS, nextMs);
   }
 
   const loop = startLoop({ name: 'dispatcher', step, log });
@@ -126,13 +132,23 @@ function createResender(options: { database: Database; broker: Broker; log: Logg
     for (const priority of TASK_PRIORITIES) {
       const which = await suspects(priority);
       if (which === undefined) continue;
-      const resent = await database.transaction(async (tx) => {
-        const stale = await touchStalePending(tx, { priority, ...which, limit: BATCH });
-        if (stale.length > 0) await broker.publishTasks(stale);
-        return stale.length;
-      });
-      if (resent > 0)
-        log.warn({ priority, tasks: resent }, 'sent tasks again whose message was lost');
+      let resent = 0;
+      try {
+        for (let sent = BATCH; sent === BATCH && resent < MAX_RESENT; resent += sent) {
+          sent = await resendBatch({ priority, ...which, limit: BATCH });
+        }
+      } finally {
+        if (resent > 0)
+          log.warn({ priority, tasks: resent }, 'sent tasks again whose message was lost');
+      }
     }
   };
+
+  function resendBatch(which: Parameters<typeof touchStalePending>[1]): Promise<number> {
+    return database.transaction(async (tx) => {
+      const stale = await touchStalePending(tx, which);
+      if (stale.length > 0) await broker.publishTasks(stale);
+      return stale.length;
+    });
+  }
 }

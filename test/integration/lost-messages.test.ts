@@ -44,6 +44,18 @@ test('a task whose message was lost is sent again although its queue is never em
   expect(again).toMatchObject([{ priority: 'MEDIUM', tasks: 1 }]);
 });
 
+test('a backlog whose messages are all lost is sent again in one go, however long it is', async () => {
+  await startLoaded();
+  const lost = [];
+  for (let n = 0; n < 1_200; n += 1) lost.push((await create()).id);
+  await steal(lost.length);
+  await longAgo(lost);
+  await app.startWorker({ handlers: { probe } });
+  const again = () => app.logs.lines.all.filter(({ msg }) => msg === SENT_AGAIN);
+  await expect.poll(again, { timeout: 18_000 }).not.toEqual([]);
+  expect(again()).toMatchObject([{ priority: 'MEDIUM', tasks: 1_200 }]);
+});
+
 test('a backlog that has waited for long is not sent again while it is worked off in order', async () => {
   const { depths } = await startLoaded();
   const backlog = [];
