@@ -5,7 +5,7 @@ import type { TaskMessage } from './messages.ts';
  * The port through which tasks reach workers and changes reach subscribers.
  *
  * Messages are hints: an implementation may lose, duplicate or reorder them (a crash does), and no outcome may depend
- * on it. What it does promise is below, and `test/contract/broker.test.ts` holds every implementation to it.
+ * on it. What it does promise is below, and `test/contract/broker-contract.ts` holds every implementation to it.
  */
 export interface Broker {
   /** Whether a publish has a chance right now. */

@@ -13,7 +13,7 @@ const CONSUMER_TAG = 'tasks';
 
 type Consuming = ChannelKeeping & { names: RabbitNames; log: Logger };
 
-/** See `Broker.consumeTasks`: a channel for each priority, since the prefetch counts per channel. */
+/** See `Broker.consumeTasks`: a channel for each priority, since what is acknowledged up to a message is so on its channel. */
 export async function consumeRabbitTasks(
   { slots, onTask }: Parameters<Broker['consumeTasks']>[0],
   { names, ...rest }: Consuming,
@@ -69,7 +69,7 @@ function openLane({
     message: ConsumeMessage | null,
   ): void {
     if (message === null) {
-      session.abandon(new Error(`RabbitMQ cancelled the consumer: queue "${queue}" was deleted`));
+      session.abandon(new Error(`RabbitMQ cancelled the consumer of the queue "${queue}"`));
       return;
     }
     deliveries.add(message);

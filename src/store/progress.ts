@@ -32,7 +32,7 @@ export async function storeProgress(
 
 const STORE: Statement = {
   name: 'store_progress',
-  // As in `apply_transitions`: `locked` takes the rows in the order of their ids, so that no two statements deadlock, and
+  // As in `transition-sql.ts`: `locked` takes the rows in the order of their ids, so that no two statements deadlock, and
   // the status is compared as text, so that an index on status does not serve it.
   text: `
 with wanted as (

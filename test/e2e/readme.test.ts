@@ -32,6 +32,7 @@ test('the curl commands of the README work, one after the other', async () => {
     '"CANCELLED"',
     '"Send the invoice"',
     'data: {"cursor":',
+    '"status":"COMPLETED"',
     'event: next',
   ]) {
     expect(stdout).toContain(said);

@@ -325,7 +325,9 @@ describe('when somebody deletes or declares things by hand', () => {
     await publishUntilConfirmed(broker, makeMessage('HIGH'));
     await publishUntilConfirmed(broker, makeMessage('HIGH'));
     await Promise.all([inbox.take(), others.take()]);
-    expect(told(lines.all, 'warn').join()).toContain(`"${names.taskQueue.HIGH}" was deleted`);
+    expect(told(lines.all, 'warn').join()).toContain(
+      `the consumer of the queue "${names.taskQueue.HIGH}"`,
+    );
   });
 
   test('a task for which there is no queue is not confirmed, and the queue is declared again', async () => {
