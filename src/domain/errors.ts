@@ -53,6 +53,11 @@ export function serviceUnavailable(what: string, cause: unknown): AppError {
   });
 }
 
+/** Whether nothing is wrong with what was asked for: it may be asked again. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE';
+}
+
 export function cursorExpired(): AppError {
   return new AppError(
     'CURSOR_EXPIRED',

@@ -1,4 +1,4 @@
-import { AppError } from '../domain/errors.ts';
+import { isUnavailable } from '../domain/errors.ts';
 import type { TaskChange } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
 import type { Sql } from '../store/sql.ts';
@@ -36,7 +36,7 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
     maxInFlight: MAX_IN_FLIGHT,
     minWeightBeside: MIN_ROWS_BESIDE,
     keyOf: ({ taskId }) => taskId,
-    isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
+    isShared: isUnavailable,
   });
 
   async function tryAll(transitions: readonly Transition[]): Promise<Outcome[]> {

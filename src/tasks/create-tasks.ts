@@ -1,5 +1,5 @@
 import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
-import { AppError } from '../domain/errors.ts';
+import { isUnavailable } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
 import type { Database } from '../store/database.ts';
@@ -56,7 +56,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
     maxWeight: MAX_ROWS,
     maxInFlight: MAX_IN_FLIGHT,
     minWeightBeside: MIN_ROWS_BESIDE,
-    isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
+    isShared: isUnavailable,
   });
   return (inputs, signal) => create(inputs.map(toRow), signal);
 

@@ -1,4 +1,4 @@
-import { AppError } from '../domain/errors.ts';
+import { isUnavailable } from '../domain/errors.ts';
 import type { Task } from '../domain/task.ts';
 import type { Sql } from '../store/sql.ts';
 import { findTasks } from '../store/task-queries.ts';
@@ -24,6 +24,6 @@ export function createTaskFinder(sql: Sql): (id: string) => Promise<Task | undef
     maxWeight: MAX_IDS,
     maxInFlight: MAX_IN_FLIGHT,
     minWeightBeside: MIN_IDS_BESIDE,
-    isShared: (error) => error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE',
+    isShared: isUnavailable,
   });
 }

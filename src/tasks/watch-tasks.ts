@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError, cursorExpired } from '../domain/errors.ts';
+import { cursorExpired, isUnavailable } from '../domain/errors.ts';
 import type { TaskChange } from '../domain/task.ts';
 import { eventHorizon, matchingChangesWithin, PAGE } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
@@ -37,7 +37,7 @@ export async function watchTasks(
   if (from !== undefined) {
     await requireKept(sql, from).catch((error: unknown) => {
       // While the database is away nobody can tell. It is asked again with each page that is read.
-      if (!isAway(error)) throw error;
+      if (!isUnavailable(error)) throw error;
     });
   }
   const queue = createChangeQueue(() => start);
@@ -105,7 +105,7 @@ export async function watchTasks(
         await requireKept(sql, stretch);
         return changes;
       } catch (error) {
-        if (!isAway(error)) throw error;
+        if (!isUnavailable(error)) throw error;
         await pause(RETRY_MS, undefined, { ref: false });
       }
     }
@@ -132,10 +132,6 @@ export async function watchTasks(
  */
 async function requireKept(sql: Sql, [first]: SeqSet): Promise<void> {
   if (first !== undefined && first.first <= (await eventHorizon(sql))) throw cursorExpired();
-}
-
-function isAway(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE';
 }
 
 type LoggedChange = Parameters<Watcher['onChange']>[0];
