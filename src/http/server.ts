@@ -38,7 +38,7 @@ export interface HttpServer {
 const BODY_LIMIT_BYTES = 1024 * 1024;
 /** Time for all of a request to arrive; how long its answer takes, or goes on for, is another matter. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** A client that takes nothing of its answer for this long is gone. Event streams have something to say more often. */
+/** A client that takes nothing of its answer for this long is gone, which shows within twice the time. */
 const SILENCE_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than load balancers keep an idle connection, so that it is never us who closes one under their request. */

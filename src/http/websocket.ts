@@ -13,7 +13,7 @@ import { textFrame } from './text-frame.ts';
 
 /** A client that has not answered a ping by the time of the next is gone. */
 const PING_INTERVAL_MS = 12_000;
-/** A client that takes nothing of what it is sent for this long is gone. */
+/** A client that takes nothing of what it is sent for this long is gone, which shows within twice the time. */
 const SILENCE_TIMEOUT_MS = 60_000;
 /** How long clients have to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 1_000;
