@@ -4,6 +4,7 @@ import {
   condemn,
   type Failure,
   fail,
+  release,
   rescue,
   retryLater,
   type Transition,
@@ -62,6 +63,28 @@ export function afterFailure(
   if (!options.retryable || run.attempt >= run.maxAttempts) return fail(run, failure);
   return retryLater(run, failure, backoffMs(options.policy, run.attempt, options.random));
 }
+
+/**
+ * What follows a claim by a worker that has no handler for the type. In a deploy that adds a type there are others that
+ * know it, or will be soon: the task waits for them, for longer each time, with its attempt. After a day it is FAILED.
+ * @param run.version tells how often that has been, more or less: each time costs three changes
+ */
+export function afterUnknownType(
+  run: Claim & { readonly attempt: number },
+  { type, random }: { type: string; random: number },
+): Transition {
+  const reason = `This worker has no handler for ${type}.`;
+  const times = Math.floor(run.version / 3);
+  if (times <= MAX_UNKNOWN_TIMES) {
+    return release(run, { delayMs: backoffMs(UNKNOWN_POLICY, times, random), reason });
+  }
+  const error = { name: 'UnknownType', message: reason, stack: null, attempt: run.attempt };
+  return fail(run, { error, outcome: 'FAILED' });
+}
+
+const UNKNOWN_POLICY = { baseMs: 5_000, factor: 2, capMs: 3_600_000, jitter: 0.2 };
+/** Ten times in the first hour and a half, then once an hour. */
+const MAX_UNKNOWN_TIMES = 10 + 24;
 
 /** What follows a run whose worker died: another one at once, since the task need not be to blame, or FAILED. */
 export function afterWorkerDeath(run: OrphanedRun): Transition {

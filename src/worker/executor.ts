@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TaskDelivery } from '../broker/broker.ts';
-import { afterFailure, DEFAULT_RETRY_POLICY, withTaskRetry } from '../domain/retry-policy.ts';
+import {
+  afterFailure,
+  afterUnknownType,
+  DEFAULT_RETRY_POLICY,
+  withTaskRetry,
+} from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
-import { complete, fail, release, type Transition } from '../domain/transitions.ts';
+import { complete, release, type Transition } from '../domain/transitions.ts';
 import type { AdvanceOne } from '../tasks/advance-one.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
@@ -96,8 +101,11 @@ export function createExecutor(options: {
     switch (result.kind) {
       case 'RETURNED':
         return complete(run, result.result);
-      case 'UNKNOWN':
-        return leaveToOthers(run);
+      case 'UNKNOWN': {
+        const { id, type, attempt } = run.task;
+        log.warn({ taskId: id, type }, 'has no handler for this type');
+        return afterUnknownType({ ...run, attempt }, { type, random: random() });
+      }
       case 'ABANDONED':
         return run.abortReason() === 'SHUTDOWN' ? release(run) : undefined;
       case 'FAILED': {
@@ -108,21 +116,6 @@ export function createExecutor(options: {
         return afterFailure(attempted, failure, { policy, random: random(), retryable });
       }
     }
-  }
-
-  /** In a deploy that adds a type there are workers that know it, or will be soon. After a day there are none. */
-  function leaveToOthers(run: Run): Transition {
-    const { id, type, version } = run.task;
-    // Each time costs it three changes.
-    const delayMs = Math.min(UNKNOWN_AGAIN_MS.first * 2 ** (version / 3 - 1), UNKNOWN_AGAIN_MS.max);
-    const reason = `This worker has no handler for ${type}.`;
-    log.warn(
-      { taskId: id, type, delayMs },
-      'has no handler for this type; leaves the task to others',
-    );
-    if (version <= MAX_UNKNOWN_VERSION) return release(run, { delayMs, reason });
-    const error = { name: 'UnknownType', message: reason, stack: null, attempt: run.task.attempt };
-    return fail(run, { error, outcome: 'FAILED' });
   }
 
   /**
@@ -157,7 +150,3 @@ const SLOT_WAIT_MS = 1_000;
 const EARLY_ACK_MS = 30_000;
 const REQUEUE_DELAY_MS = 500;
 const SETTLE_RETRY_MS = 500;
-/** When a task that a worker cannot run is due again: later each time. */
-const UNKNOWN_AGAIN_MS = { first: 5_000, max: 3_600_000 };
-/** Ten times in the first hour and a half, then once an hour. */
-const MAX_UNKNOWN_VERSION = 3 * (10 + 24);

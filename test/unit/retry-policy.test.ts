@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   afterFailure,
+  afterUnknownType,
   afterWorkerDeath,
   backoffMs,
   DEFAULT_RETRY_POLICY,
@@ -31,6 +32,28 @@ describe('the delay before the next attempt', () => {
   test('is shortened by chance, by no more than the jitter', () => {
     expect(backoffMs(policy, 1, 0.5)).toBe(750);
     expect(backoffMs(policy, 1, 0.999)).toBeGreaterThanOrEqual(500);
+  });
+});
+
+describe('a task of a type that the worker does not know', () => {
+  const whatFollows = (version: number) =>
+    afterUnknownType({ taskId: 'a', version, attempt: 1 }, { type: 'new', random: 0 });
+
+  test('waits for one that does, for longer each time, and keeps its attempt', () => {
+    const patches = [3, 6, 9, 60].map((version) => whatFollows(version).patch);
+    expect(patches).toEqual(
+      [5_000, 10_000, 20_000, 3_600_000].map((runAfterMs) => {
+        return { status: 'NEW', attemptDelta: -1, runAfterMs };
+      }),
+    );
+  });
+
+  test('is FAILED at last, and says why', () => {
+    expect(whatFollows(3 * 34).patch.status).toBe('NEW');
+    expect(whatFollows(3 * 35).patch).toMatchObject({
+      status: 'FAILED',
+      error: { name: 'UnknownType', message: 'This worker has no handler for new.' },
+    });
   });
 });
 
