@@ -220,6 +220,29 @@ from generate_series(2, 2601) n`,
     expect(sql.statements.length - start.reads).toBeLessThanOrEqual(looks);
   });
 
+  test('waits for one who has stopped reading once, and tells all others at once from then on', async () => {
+    const sql = createFallibleSql(app.database);
+    const feed = await createTaskFeed({ broker: app.broker, sql, log: app.logs.log });
+    onTestFinished(feed.close);
+    await feed.watchTasks({ priority: ['HIGH'] });
+    const others = await feed.watchTasks({ priority: ['LOW'] });
+    // Two changes of each: too many to take another page, too few for it to be told that it lags.
+    await Promise.all(Array.from({ length: 300 }, () => app.create({ priority: 'HIGH' })));
+    const [first, second] = [
+      await app.create({ priority: 'LOW' }),
+      await app.create({ priority: 'LOW' }),
+    ];
+    for (let n = 0; n < 4; n += 1) await next(others);
+    // From here on only what is told without a read arrives.
+    const reading = sql.hold('changes_within');
+    onTestFinished(reading.end);
+    for (const { id } of [first, second]) await app.advance([cancel(id)]);
+    expect(names([await next(others), await next(others)])).toEqual([
+      `${first.id}:3`,
+      `${second.id}:3`,
+    ]);
+  });
+
   test('costs the same reads for many watchers as for one, and none for nobody', async () => {
     const { feed, sql } = await openFeed();
     const [last, ...ids] = await createTasks(41);
