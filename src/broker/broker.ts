@@ -24,8 +24,9 @@ export interface Broker {
   publishTasks(messages: readonly TaskMessage[]): Promise<void>;
 
   /**
-   * Takes tasks from all three queues at once, never holding more than `slots[priority]` unsettled deliveries of each.
-   * Survives the loss of the connection or of a channel by consuming again; deliveries from before are then void.
+   * Takes tasks from all three queues at once, never more than `slots[priority]` deliveries of each that are not settled.
+   * Survives the loss of the connection or of a channel by consuming again. What it had delivered before then comes
+   * again, to anyone, but counts until it is settled.
    * A priority with 0 slots is not consumed.
    */
   consumeTasks(options: {
@@ -59,11 +60,13 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-/** One message handed to this worker. Exactly one of `ack` and `requeue` is called, once; a second call is ignored. */
+/** One message handed to this worker. Exactly one of `ack` and `requeue` settles it, once; a second call is ignored. */
 export interface TaskDelivery {
   readonly message: TaskMessage;
   /** Done with it: it leaves the queue. */
   ack(): void;
+  /** It leaves the queue already, but no other comes in its place until `ack` or `requeue`, which then mean the same. */
+  ackEarly(): void;
   /** Could not deal with it: it goes back to the queue for anyone. */
   requeue(): void;
 }

@@ -47,6 +47,7 @@ export function createMemoryQueue(): MemoryQueue {
 
   function deliver(message: TaskMessage, taker: Taker): void {
     let settled = false;
+    let isGone = false;
     function settle(): boolean {
       if (settled) return false;
       settled = true;
@@ -59,8 +60,11 @@ export function createMemoryQueue(): MemoryQueue {
       ack() {
         settle();
       },
+      ackEarly() {
+        isGone = true;
+      },
       requeue() {
-        if (settle()) waiting.push(message);
+        if (settle() && !isGone) waiting.push(message);
       },
     });
   }

@@ -15,10 +15,9 @@ import type { TaskHandlers } from './handler.ts';
 import type { ProgressWriter } from './progress-writer.ts';
 import { type RunResult, runHandler } from './run-handler.ts';
 import { createRun, type Run, type Runs } from './runs.ts';
-import type { Slots } from './slots.ts';
 
 /**
- * One delivery from the queue to its end: slot → claim → run → settle → acknowledge.
+ * One delivery from the queue to its end: claim → run → settle → acknowledge.
  *
  * The message only says where to look. Whatever goes wrong on the way, the row decides: a claim that fails means that
  * someone else has the task or nobody needs it; a settlement that fails means that the claim was lost meanwhile.
@@ -26,7 +25,6 @@ import type { Slots } from './slots.ts';
 export function createExecutor(options: {
   advance: AdvanceOne;
   handlers: TaskHandlers;
-  slots: Slots;
   runs: Runs;
   progress: ProgressWriter;
   workerId: () => string | undefined;
@@ -34,17 +32,11 @@ export function createExecutor(options: {
   random: () => number;
   log: Logger;
 }): (delivery: TaskDelivery) => Promise<void> {
-  const { advance, handlers, slots, runs, progress, workerId, onDueAgain, random, log } = options;
+  const { advance, handlers, runs, progress, workerId, onDueAgain, random, log } = options;
 
   return async function execute(delivery) {
-    const { priority } = delivery.message;
-    if (!(await slots.acquire(priority, SLOT_WAIT_MS))) return delivery.requeue();
-    try {
-      const task = await claimOrGiveBack(delivery);
-      if (task !== undefined) await runAndSettle(task, delivery);
-    } finally {
-      slots.release(priority);
-    }
+    const task = await claimOrGiveBack(delivery);
+    if (task !== undefined) await runAndSettle(task, delivery);
   };
 
   /** The claimed task; undefined when this delivery is dealt with. */
@@ -68,7 +60,7 @@ export function createExecutor(options: {
     runs.add(run);
     // RabbitMQ closes the channel of who keeps a message for too long. From the claim on it is the worker's heartbeat
     // that keeps the task from being lost.
-    const early = setTimeout(() => delivery.ack(), EARLY_ACK_MS);
+    const early = setTimeout(() => delivery.ackEarly(), EARLY_ACK_MS);
     try {
       const result = await runTask(run);
       const transition = settlement(run, result);
@@ -144,8 +136,6 @@ export function createExecutor(options: {
   }
 }
 
-/** A delivery that gets no slot in this time goes back to the queue, where another worker may have one. */
-const SLOT_WAIT_MS = 1_000;
 /** Well below the shortest consumer timeout that anybody sets. */
 const EARLY_ACK_MS = 30_000;
 const REQUEUE_DELAY_MS = 500;

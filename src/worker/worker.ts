@@ -15,7 +15,6 @@ import { startLiveness } from './liveness.ts';
 import { createProgressWriter } from './progress-writer.ts';
 import { startRescuer } from './rescuer.ts';
 import { createRuns } from './runs.ts';
-import { createSlots } from './slots.ts';
 
 export interface Worker {
   /**
@@ -79,7 +78,6 @@ export async function startWorker(options: {
   const execute = createExecutor({
     advance: createAdvanceOne({ sql: database, advance }),
     handlers,
-    slots: createSlots(slots),
     runs,
     progress: createProgressWriter({ sql: database, broker, log }),
     workerId: liveness.workerId,

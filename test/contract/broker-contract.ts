@@ -161,6 +161,50 @@ function defineTests(create: () => Promise<Broker>): void {
     expect(await broker.queueDepth('MEDIUM')).toBe(0);
   });
 
+  test('what is acknowledged early keeps its slot until it is settled', async () => {
+    const broker = await openBroker();
+    const busy = await consume(broker, { HIGH: 1 });
+    const message = makeMessage('HIGH');
+    await broker.publishTasks([message]);
+    const long = await busy.take();
+    long.ackEarly();
+    const other = await consume(broker, { HIGH: 1 });
+    // Whoever had a free slot would get one of them in turn.
+    for (let count = 0; count < 5; count += 1) {
+      await broker.publishTasks([makeMessage('HIGH')]);
+      (await other.take()).ack();
+    }
+    expect(busy.all).toHaveLength(1);
+    await other.stop();
+    long.requeue();
+    const next = makeMessage('HIGH');
+    await broker.publishTasks([next]);
+    const delivery = await busy.take();
+    expect(delivery.message).toEqual(next);
+    expect(busy.all).toHaveLength(2);
+  });
+
+  test('in whatever order deliveries are settled, early or not, the slots are filled and no more', async () => {
+    const broker = await openBroker();
+    const slots = 4;
+    const messages = Array.from({ length: 300 }, () => makeMessage('LOW'));
+    await broker.publishTasks(messages);
+    const inbox = await consume(broker, { LOW: slots });
+    const held: TaskDelivery[] = [];
+    for (let seen = 0; seen < messages.length; ) {
+      const left = messages.length - seen;
+      held.push(...(await inbox.takeMany(Math.min(slots - held.length, left))));
+      seen = inbox.all.length;
+      expect(held.length).toBeLessThanOrEqual(slots);
+      for (const delivery of held) if (Math.random() < 0.3) delivery.ackEarly();
+      const done = held.splice(Math.floor(Math.random() * held.length), 1 + (seen % slots));
+      for (const delivery of done) delivery.ack();
+    }
+    expect(new Set(inbox.all.map(({ message }) => message.id)).size).toBe(messages.length);
+    expect(inbox.all).toHaveLength(messages.length);
+    await expectDepth(broker, 'LOW', 0);
+  });
+
   test('a stopped consumer gets nothing more, and can still settle what it holds', async () => {
     const broker = await openBroker();
     const stopped = await consume(broker, { LOW: 2 });

@@ -6,7 +6,6 @@ import { createExecutor } from '../../src/worker/executor.ts';
 import type { TaskHandlers } from '../../src/worker/handler.ts';
 import { createProgressWriter } from '../../src/worker/progress-writer.ts';
 import { createRuns } from '../../src/worker/runs.ts';
-import { createSlots } from '../../src/worker/slots.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const WORKER = '01890000-0000-7000-8000-00000000000f';
@@ -45,14 +44,6 @@ test('a message without a row that was committed long ago is dropped at once', a
   expect(settled).toEqual(['ack']);
 });
 
-test('a message that finds all slots taken goes back to the queue', async () => {
-  const slots = createSlots({ HIGH: 0, MEDIUM: 0, LOW: 0 });
-  const task = await app.create();
-  await executor(app.advance, slots)(delivery(task.id));
-  expect(settled).toEqual(['requeue']);
-  expect((await app.service.get(task.id)).status).toBe('PENDING');
-});
-
 test('a message about a task that is done already is acknowledged and changes nothing', async () => {
   const task = await app.create();
   const cancelled = await app.service.cancel(task.id);
@@ -63,7 +54,7 @@ test('a message about a task that is done already is acknowledged and changes no
 
 test('a task of a type that this worker has no handler for is left to others, with its attempt', async () => {
   const task = await app.create({ payload: { durationMs: 0 } });
-  await executor(app.advance, undefined, {})(delivery(task.id));
+  await executor(app.advance, {})(delivery(task.id));
   const { status, attempt, runAt } = await app.service.get(task.id);
   expect([status, attempt]).toEqual(['NEW', 0]);
   expect(runAt.getTime() - Date.now()).toBeGreaterThan(3_000);
@@ -82,13 +73,11 @@ test('a message is given back when the database cannot be asked', async () => {
 
 function executor(
   advance: Advance,
-  slots = createSlots({ HIGH: 1, MEDIUM: 1, LOW: 1 }),
   handlers: TaskHandlers = { simulate: { description: 'a test', run: async () => 'done' } },
 ) {
   return createExecutor({
     advance: createAdvanceOne({ sql: app.database, advance }),
     handlers,
-    slots,
     runs: createRuns(),
     progress: createProgressWriter({ sql: app.database, broker: app.broker, log: app.logs.log }),
     workerId: () => WORKER,
@@ -102,6 +91,7 @@ function delivery(id: string, storedAt?: number): TaskDelivery {
   return {
     message: { id, priority: 'MEDIUM', storedAt },
     ack: () => void settled.push('ack'),
+    ackEarly: () => void settled.push('ack early'),
     requeue: () => void settled.push('requeue'),
   };
 }

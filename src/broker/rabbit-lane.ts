@@ -1,0 +1,131 @@
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Logger } from 'pino';
+import type { TaskDelivery } from './broker.ts';
+import { decodeTaskMessage } from './message-codec.ts';
+import { type ChannelKeeping, keepChannel } from './rabbit-channel.ts';
+import { createDeliveries, type Deliveries } from './rabbit-deliveries.ts';
+import { createOffers, type Offer, type Offers } from './rabbit-offers.ts';
+
+export type LaneOptions = ChannelKeeping & {
+  queue: string;
+  slots: number;
+  onTask: (delivery: TaskDelivery) => void;
+  log: Logger;
+};
+
+export interface Lane {
+  /** Resolves once it consumes, or once it is clear that this has to wait for RabbitMQ. */
+  readonly tried: Promise<void>;
+  /** See `TaskConsumer.stop`. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Takes the tasks of one queue, at most `slots` at a time. A delivery fills its slot until it is settled, also when
+ * RabbitMQ does not count it any more, since it was acknowledged early or its channel is gone: its task still runs.
+ */
+export function openLane({ queue, slots, onTask, log, ...keeping }: LaneOptions): Lane {
+  let free = slots;
+  let current: Current | undefined;
+  let stopping = false;
+
+  const kept = keepChannel<Channel>({
+    ...keeping,
+    part: `consuming ${queue}`,
+    open: (link) => link.openChannel(),
+    async setUp(session) {
+      const deliveries = createDeliveries(session.channel, closeIfDone);
+      const offers = createOffers(session, {
+        queue,
+        slots,
+        free: () => free,
+        onMessage: (message, offer) => receive({ deliveries, offers }, message, offer),
+      });
+      current = { deliveries, offers };
+      if (!stopping) await offers.begin();
+    },
+    onGone() {
+      current = undefined;
+    },
+  });
+
+  function receive(from: Current, message: ConsumeMessage, offer: Offer): void {
+    from.deliveries.add(message);
+    // RabbitMQ may have sent it before it heard that the offer was withdrawn.
+    if (stopping || free === 0) from.deliveries.nack(message, { requeue: true });
+    else handOver(from, message, offer);
+  }
+
+  function handOver({ deliveries, offers }: Current, message: ConsumeMessage, offer: Offer): void {
+    const slot = fillSlot(offer, offers);
+    try {
+      onTask({
+        message: decodeTaskMessage(message.content),
+        ack() {
+          slot.leave();
+          deliveries.ack(message);
+        },
+        ackEarly() {
+          // First, so that RabbitMQ sends nothing in its place.
+          slot.keep();
+          deliveries.ack(message);
+        },
+        requeue() {
+          slot.leave();
+          deliveries.nack(message, { requeue: true });
+        },
+      });
+    } catch (err) {
+      log.warn({ err, queue }, 'a message that nobody can handle goes to the dead letter queue');
+      slot.leave();
+      deliveries.nack(message, { requeue: false });
+    }
+  }
+
+  function fillSlot(offer: Offer, offers: Offers) {
+    let filled = true;
+    let counted = true;
+    free -= 1;
+    offer.filled += 1;
+    function countNoMore(): void {
+      if (counted) offer.filled -= 1;
+      counted = false;
+    }
+    return {
+      leave(): void {
+        if (!filled) return;
+        filled = false;
+        free += 1;
+        countNoMore();
+        current?.offers.follow();
+      },
+      /** It stays filled, though RabbitMQ is about to count it no more. */
+      keep(): void {
+        if (counted) offers.withdraw(offer);
+        countNoMore();
+      },
+    };
+  }
+
+  function closeIfDone(): void {
+    if (stopping && current?.deliveries.size === 0) void kept.close();
+  }
+
+  return {
+    tried: kept.tried,
+    async stop() {
+      stopping = true;
+      kept.retire();
+      await current?.offers.end().catch(() => {
+        // The channel is gone, and with it its consumers.
+      });
+      closeIfDone();
+    },
+  };
+}
+
+/** What the present channel has. */
+interface Current {
+  deliveries: Deliveries;
+  offers: Offers;
+}
