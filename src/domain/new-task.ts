@@ -69,23 +69,24 @@ export function newTaskSchema(types: TaskTypes): z.ZodType<NewTask> {
 }
 
 /**
- * Refines a task: it has one deadline at most, which lies ahead of its first run, by no more than a year.
+ * Refines a task: it has one deadline at most, which lies ahead of its first run, by no more than a year. That of a task
+ * with an idempotency key may have passed: it may be a repeat of what came in time. If it is none, the task is cancelled.
  * @param names what the client calls the fields
  */
 export function hasDeadlineAhead(
   names = { runAt: 'runAt', expiresAt: 'expiresAt', ttlSeconds: 'ttlSeconds' },
+  hasKey = ({ idempotencyKey }: NewTask) => idempotencyKey !== null,
 ) {
-  return (
-    { runAt, expiresAt, ttlSeconds }: Pick<NewTask, 'runAt' | 'expiresAt' | 'ttlSeconds'>,
-    context: z.core.$RefinementCtx<NewTask>,
-  ): void => {
+  return (task: NewTask, context: z.core.$RefinementCtx<NewTask>): void => {
+    const { runAt, expiresAt, ttlSeconds } = task;
     if (expiresAt === null) return;
     if (ttlSeconds !== null) {
       const message = `must not be combined with ${names.expiresAt}`;
       context.addIssue({ code: 'custom', path: [names.ttlSeconds], message });
     }
     const start = Math.max(runAt?.getTime() ?? 0, Date.now());
-    if (expiresAt.getTime() > start && expiresAt.getTime() <= start + YEAR_MS) return;
+    const after = hasKey(task) ? (runAt?.getTime() ?? 0) : start;
+    if (expiresAt.getTime() > after && expiresAt.getTime() <= start + YEAR_MS) return;
     const message = `must be after now and after ${names.runAt}, by at most a year`;
     context.addIssue({ code: 'custom', path: [names.expiresAt], message });
   };

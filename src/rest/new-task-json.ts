@@ -9,14 +9,16 @@ import {
 import { taskRetryFields, toTaskRetry } from '../domain/task-retry.ts';
 import { fitsType, type TaskTypes } from '../domain/task-types.ts';
 
-/** The body of `POST /tasks`, parsed to what the service takes. Null means the same as left out. */
-export function newTaskJson(types: TaskTypes): z.ZodType<NewTask> {
+/**
+ * The body of `POST /tasks`, parsed to what the service takes. Null means the same as left out.
+ * @param options.hasKey whether it comes with an idempotency key, which REST says in a header
+ */
+export function newTaskJson(types: TaskTypes, { hasKey = false } = {}): z.ZodType<NewTask> {
+  const names = { runAt: 'run_at', expiresAt: 'expires_at', ttlSeconds: 'ttl_seconds' };
   return newTaskBody(types)
     .transform(toNewTask)
     .superRefine(fitsType(types))
-    .superRefine(
-      hasDeadlineAhead({ runAt: 'run_at', expiresAt: 'expires_at', ttlSeconds: 'ttl_seconds' }),
-    );
+    .superRefine(hasDeadlineAhead(names, () => hasKey));
 }
 
 function newTaskBody(types: TaskTypes) {
@@ -136,7 +138,6 @@ function toNewTask(json: z.infer<ReturnType<typeof newTaskBody>>): NewTask {
     maxAttempts: json.max_attempts ?? DEFAULT_MAX_ATTEMPTS,
     timeoutSeconds: json.timeout_seconds ?? null,
     retry: json.retry == null ? null : fromRetryJson(json.retry),
-    // REST says it in a header.
     idempotencyKey: null,
   };
 }

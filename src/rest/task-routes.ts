@@ -20,10 +20,11 @@ export function addTaskRoutes(
   { tasks, taskTypes }: { tasks: TaskService; taskTypes: TaskTypes },
 ): void {
   const newTask = newTaskJson(taskTypes);
+  const newTaskWithKey = newTaskJson(taskTypes, { hasKey: true });
 
   app.post(TASKS_PATH, { onRequest: requireJson }, async (request, reply) => {
-    const input = parseInput(newTask, request.body);
     const idempotencyKey = idempotencyKeyOf(request.headers);
+    const input = parseInput(idempotencyKey === null ? newTask : newTaskWithKey, request.body);
     const { task, replayed } = await tasks.create({ ...input, idempotencyKey });
     if (replayed) reply.header('idempotency-replayed', 'true');
     reply.code(replayed ? 200 : 201).header('location', `${TASKS_PATH}/${task.id}`);

@@ -6,10 +6,14 @@ import { findByKeys } from '../store/idempotency.ts';
 import type { TaskRow } from '../store/insert-tasks.ts';
 import type { Sql } from '../store/sql.ts';
 
-/** What tells the same input from another under the same idempotency key; null without a key. */
+/**
+ * What tells the same input from another under the same idempotency key; null without a key. What is null is left out:
+ * a field that a later version adds must not make a repeat from before look like other input.
+ */
 export function hashInput(input: NewTask): Buffer | null {
   if (input.idempotencyKey === null) return null;
-  return createHash('sha256').update(canonicalJson(input)).digest();
+  const said = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
+  return createHash('sha256').update(canonicalJson(said)).digest();
 }
 
 /** The tasks that stand for rows whose idempotency key was taken. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import { taskJson } from '../../src/rest/task-json.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -108,6 +108,19 @@ describe('POST /tasks', () => {
     expect(again.headers['idempotency-replayed']).toBe('true');
     expect(again.headers.location).toBe(first.headers.location);
     expect(again.body).toEqual(first.body);
+  });
+
+  test('with a repeated Idempotency-Key gives that task also when its deadline has passed meanwhile', async () => {
+    const rest = await startRest();
+    const headers = { 'idempotency-key': 'order-17' };
+    const body = { title: 'x', expires_at: new Date(Date.now() + 60_000).toISOString() };
+    const first = await rest.post(body, headers);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    const again = await rest.post(body, headers);
+    expect(again.status).toBe(200);
+    expect(again.body.id).toBe(first.body.id);
+    expect((await rest.post(body)).status).toBe(422);
   });
 
   test('refuses a used key with other input', async () => {
