@@ -2,9 +2,9 @@ import type { TaskRetry } from './task.ts';
 import {
   type Claim,
   condemn,
+  decline,
   type Failure,
   fail,
-  release,
   rescue,
   retryLater,
   type Transition,
@@ -76,7 +76,7 @@ export function afterUnknownType(
   const reason = `This worker has no handler for ${type}.`;
   const times = Math.floor(run.version / 3);
   if (times <= MAX_UNKNOWN_TIMES) {
-    return release(run, { delayMs: backoffMs(UNKNOWN_POLICY, times, random), reason });
+    return decline(run, backoffMs(UNKNOWN_POLICY, times, random), reason);
   }
   const error = { name: 'UnknownType', message: reason, stack: null, attempt: run.attempt };
   return fail(run, { error, outcome: 'FAILED' });

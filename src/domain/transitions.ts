@@ -39,6 +39,8 @@ export interface Transition {
     readonly renew?: true;
     /** Counts a worker that died under the task. */
     readonly workerDeaths?: 1;
+    /** No handler has seen it: a task that had not started before has not started now, and keeps its deadline. */
+    readonly unseen?: true;
     /** The task is due again this long from now. */
     readonly runAfterMs?: number;
     readonly workerId?: string;
@@ -125,13 +127,20 @@ export function condemn(claim: Claim, error: TaskError): Transition {
 }
 
 /** IN_PROGRESS → NEW. The worker gives the task back, mostly because it shuts down; its attempt is not used up. */
-export function release(
-  claim: Claim,
-  { delayMs = 0, reason = 'The worker gave the task back.' } = {},
-): Transition {
+export function release(claim: Claim): Transition {
   return {
     ...held(claim),
-    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: delayMs },
+    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: 0 },
+    reason: 'The worker gave the task back.',
+    outcome: 'RELEASED',
+  };
+}
+
+/** IN_PROGRESS → NEW. The worker has no handler for the task; its attempt is not used up, and it has not started. */
+export function decline(claim: Claim, delayMs: number, reason: string): Transition {
+  return {
+    ...held(claim),
+    patch: { status: 'NEW', attemptDelta: -1, runAfterMs: delayMs, unseen: true },
     reason,
     outcome: 'RELEASED',
   };

@@ -77,7 +77,7 @@ function byKind(transitions: readonly Transition[]): Batch[] {
 /** The same for all transitions of one kind, and for no others. */
 function kindKey(transition: Transition, given: Record<Given, unknown>): string {
   const { guard, patch, outcome, known } = transition;
-  let key = `${guard.status.join()} ${guard.due} ${guard.deadline} ${patch.status} ${patch.attemptDelta} ${patch.renew} ${patch.workerDeaths} ${outcome} ${known !== undefined}`;
+  let key = `${guard.status.join()} ${guard.due} ${guard.deadline} ${patch.status} ${patch.attemptDelta} ${patch.renew} ${patch.workerDeaths} ${patch.unseen} ${outcome} ${known !== undefined}`;
   for (const name of GIVEN_NAMES) key += given[name] === undefined ? ' -' : ' +';
   return key;
 }

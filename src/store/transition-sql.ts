@@ -18,7 +18,7 @@ export type Given = keyof typeof GIVEN_TYPES;
 /** What transitions of one kind have in common, and so is part of the text of their statement. */
 export interface TransitionKind {
   guard: Pick<Transition['guard'], 'status' | 'due' | 'deadline'>;
-  patch: Pick<Transition['patch'], 'status' | 'attemptDelta' | 'renew' | 'workerDeaths'>;
+  patch: Pick<Transition['patch'], 'status' | 'attemptDelta' | 'renew' | 'workerDeaths' | 'unseen'>;
   outcome: Transition['outcome'];
   /** What each of them says for itself. */
   given: readonly Given[];
@@ -102,7 +102,7 @@ function conditionsOf({ guard, given }: TransitionKind): string[] {
 
 /** What a transition of this kind sets: columns of the task and their values. */
 function changesOf({ guard, patch, given }: TransitionKind): Record<string, string> {
-  const { status: to, attemptDelta, renew, workerDeaths } = patch;
+  const { status: to, attemptDelta, renew, workerDeaths, unseen } = patch;
   const leaves = (some: readonly TaskStatus[]) => guard.status.some((one) => some.includes(one));
   return {
     status: `'${to}'`,
@@ -114,6 +114,8 @@ function changesOf({ guard, patch, given }: TransitionKind): Record<string, stri
       expires_at: 'null',
     }),
     ...(workerDeaths && { worker_deaths: `t.worker_deaths + ${workerDeaths}` }),
+    // The first attempt, which is not counted any more, was the only one to have started it.
+    ...(unseen && { started_at: 'case when t.attempt > 1 then t.started_at end' }),
     ...(given.includes('run_after_ms') && {
       run_at: `now() + l.run_after_ms * interval '1 ms'`,
     }),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { newTaskSchema } from '../../src/domain/new-task.ts';
 import { parseInput } from '../../src/domain/parse.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
@@ -84,6 +84,22 @@ describe('a task with a deadline', () => {
     expect((await apply(t.claim(task.id, WORKER)))?.task.status).toBe('IN_PROGRESS');
   });
 
+  test('is cancelled after it when whoever took it had no handler for it, unless a run had started before', async () => {
+    const [fresh, started] = [
+      await app.create({ ttlSeconds: 60 }),
+      await app.create({ ttlSeconds: 60 }),
+    ];
+    const running = (await apply(t.claim(started.id, WORKER)))?.task ?? started;
+    await apply(t.retryLater({ taskId: started.id, version: running.version }, FAILURE, 0));
+    for (const { id } of [fresh, started]) {
+      const claimed = (await apply(t.claim(id, WORKER)))?.task ?? fresh;
+      await apply(t.decline({ taskId: id, version: claimed.version }, 0, 'no handler'));
+    }
+    for (const task of [fresh, started]) await missDeadline(app.database, task);
+    expect((await apply(t.expire(fresh.id)))?.task).toMatchObject(EXPIRED);
+    expect(await apply(t.expire(started.id))).toBeUndefined();
+  });
+
   test('has none any more when it is retried', async () => {
     const task = await app.create({ ttlSeconds: 60 });
     await missDeadline(app.database, task);
@@ -105,6 +121,21 @@ describe('the deadline', () => {
     }
   });
 
+  test('may have passed when it comes again with its key', async () => {
+    const input = {
+      title: 'a test',
+      idempotencyKey: 'once',
+      expiresAt: new Date(Date.now() + 60_000),
+    };
+    const first = await create(input);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await create(input)).toEqual({ task: first.task, replayed: true });
+    await expect(create({ ...input, idempotencyKey: null })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+  });
+
   test('is part of what an idempotency key stands for, as the client said it', async () => {
     const first = await create({ idempotencyKey: 'a', ttlSeconds: 60 });
     const again = await create({ idempotencyKey: 'a', ttlSeconds: 60 });
@@ -120,7 +151,8 @@ async function apply(transition: t.Transition): Promise<TaskChange | undefined> 
   return change;
 }
 
-function create(input: Record<string, unknown>): Promise<{ task: Task; replayed: boolean }> {
-  const schema = newTaskSchema({ simulate: { description: '' } });
-  return app.service.create(parseInput(schema, { title: 'a test', ...input }));
+const TYPES = { simulate: { description: '' } };
+
+async function create(input: Record<string, unknown>): Promise<{ task: Task; replayed: boolean }> {
+  return app.service.create(parseInput(newTaskSchema(TYPES), { title: 'a test', ...input }));
 }

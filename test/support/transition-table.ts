@@ -30,6 +30,7 @@ export const TRANSITIONS: Record<keyof typeof t, Row> = {
   rescue: { transition: t.rescue(claim, error), from: ['IN_PROGRESS'], to: 'NEW' },
   condemn: { transition: t.condemn(claim, error), from: ['IN_PROGRESS'], to: 'FAILED' },
   release: { transition: t.release(claim), from: ['IN_PROGRESS'], to: 'NEW' },
+  decline: { transition: t.decline(claim, 1_000, 'why'), from: ['IN_PROGRESS'], to: 'NEW' },
   cancel: {
     transition: t.cancel(TASK),
     from: ['NEW', 'PENDING', 'IN_PROGRESS'],

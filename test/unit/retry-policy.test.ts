@@ -43,7 +43,7 @@ describe('a task of a type that the worker does not know', () => {
     const patches = [3, 6, 9, 60].map((version) => whatFollows(version).patch);
     expect(patches).toEqual(
       [5_000, 10_000, 20_000, 3_600_000].map((runAfterMs) => {
-        return { status: 'NEW', attemptDelta: -1, runAfterMs };
+        return { status: 'NEW', attemptDelta: -1, runAfterMs, unseen: true };
       }),
     );
   });

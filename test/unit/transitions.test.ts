@@ -40,17 +40,21 @@ describe('the state machine', () => {
   });
 
   test('lets only the run that holds the claim settle it', () => {
-    const settling = ['complete', 'retryLater', 'fail', 'rescue', 'condemn', 'release'] as const;
-    for (const name of settling) expect(TRANSITIONS[name].transition.guard.version).toBe(3);
+    const settling = ['complete', 'retryLater', 'fail', 'rescue', 'condemn', 'release', 'decline'];
+    const fenced = Object.entries(TRANSITIONS).filter(([, { transition }]) => {
+      return transition.guard.version === 3;
+    });
+    expect(fenced.map(([name]) => name)).toEqual(settling);
   });
 
-  test('uses up an attempt by starting a run, and gives it back when a worker drains', () => {
+  test('uses up an attempt by starting a run, and gives it back when a worker drains or has no handler', () => {
     const deltas = Object.entries(TRANSITIONS).flatMap(([name, { transition }]) =>
       transition.patch.attemptDelta === undefined ? [] : [[name, transition.patch.attemptDelta]],
     );
     expect(deltas).toEqual([
       ['claim', 1],
       ['release', -1],
+      ['decline', -1],
     ]);
   });
 });
