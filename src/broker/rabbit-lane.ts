@@ -37,7 +37,6 @@ export function openLane({ queue, slots, onTask, log, ...keeping }: LaneOptions)
       const deliveries = createDeliveries(session.channel, closeIfDone);
       const offers = createOffers(session, {
         queue,
-        slots,
         free: () => free,
         onMessage: (message, offer) => receive({ deliveries, offers }, message, offer),
       });
@@ -51,59 +50,55 @@ export function openLane({ queue, slots, onTask, log, ...keeping }: LaneOptions)
 
   function receive(from: Current, message: ConsumeMessage, offer: Offer): void {
     from.deliveries.add(message);
-    // RabbitMQ may have sent it before it heard that the offer was withdrawn.
-    if (stopping || free === 0) from.deliveries.nack(message, { requeue: true });
+    if (stopping || free === 0) void refuse(from, message, offer);
     else handOver(from, message, offer);
   }
 
+  /**
+   * RabbitMQ believes in a slot that is not free: it may have given messages to others whose tasks still run here. What
+   * goes back while it does would come again at once, and again.
+   */
+  async function refuse({ deliveries, offers }: Current, message: ConsumeMessage, offer: Offer) {
+    await offers.withdraw(offer);
+    deliveries.nack(message, { requeue: true });
+  }
+
   function handOver({ deliveries, offers }: Current, message: ConsumeMessage, offer: Offer): void {
-    const slot = fillSlot(offer, offers);
+    const leaveSlot = fillSlot(offer);
     try {
       onTask({
         message: decodeTaskMessage(message.content),
         ack() {
-          slot.leave();
+          leaveSlot();
           deliveries.ack(message);
         },
         ackEarly() {
-          // First, so that RabbitMQ sends nothing in its place.
-          slot.keep();
-          deliveries.ack(message);
+          // In this order, so that RabbitMQ sends nothing in its place.
+          void offers.withdraw(offer).then(() => deliveries.ack(message));
         },
         requeue() {
-          slot.leave();
+          leaveSlot();
           deliveries.nack(message, { requeue: true });
         },
       });
     } catch (err) {
       log.warn({ err, queue }, 'a message that nobody can handle goes to the dead letter queue');
-      slot.leave();
+      leaveSlot();
       deliveries.nack(message, { requeue: false });
     }
   }
 
-  function fillSlot(offer: Offer, offers: Offers) {
+  /** @returns how to leave it; a second time does nothing */
+  function fillSlot(offer: Offer): () => void {
     let filled = true;
-    let counted = true;
     free -= 1;
     offer.filled += 1;
-    function countNoMore(): void {
-      if (counted) offer.filled -= 1;
-      counted = false;
-    }
-    return {
-      leave(): void {
-        if (!filled) return;
-        filled = false;
-        free += 1;
-        countNoMore();
-        current?.offers.follow();
-      },
-      /** It stays filled, though RabbitMQ is about to count it no more. */
-      keep(): void {
-        if (counted) offers.withdraw(offer);
-        countNoMore();
-      },
+    return () => {
+      if (!filled) return;
+      filled = false;
+      free += 1;
+      offer.filled -= 1;
+      current?.offers.follow();
     };
   }
 

@@ -7,6 +7,8 @@ export interface Offer {
   readonly slots: number;
   /** How many of them are filled, as RabbitMQ counts: with messages that are not acknowledged yet. */
   filled: number;
+  /** Once it is to be taken back: until RabbitMQ has confirmed that. */
+  withdrawal?: Promise<void>;
 }
 
 export interface Offers {
@@ -14,8 +16,11 @@ export interface Offers {
   begin(): Promise<void>;
   /** The same in the background. When RabbitMQ does not take it, the channel is given up. */
   follow(): void;
-  /** Takes an offer back, but for what RabbitMQ has filled already, before anything that is sent on the channel later. */
-  withdraw(offer: Offer): void;
+  /**
+   * Takes an offer back, but for what is filled of it. Once this resolves RabbitMQ fills no more of it, whatever is
+   * acknowledged or given back; and what else is free of it is offered anew. Never throws.
+   */
+  withdraw(offer: Offer): Promise<void>;
   /** Takes everything back, and offers nothing any more. Nothing comes once it resolves. Throws when the channel is gone. */
   end(): Promise<void>;
 }
@@ -24,76 +29,91 @@ export interface Offers {
  * Offers slots to RabbitMQ on one channel. It fixes a consumer's prefetch for as long as that lives, and counts only
  * messages that it has sent to it and that are not acknowledged. So slots that become free beyond that are an offer of
  * their own, and slots that RabbitMQ would count as free too early are withdrawn, with the offer that they are part of.
- * Once all are free again, one offer takes the place of several.
+ * Offers of which nothing is filled are joined to one.
  */
 export function createOffers(
   { channel, link, abandon }: Session<Channel>,
   options: {
     queue: string;
-    slots: number;
-    /** How many of them are free. */
+    /** How many slots are free. */
     free: () => number;
     onMessage: (message: ConsumeMessage, offer: Offer) => void;
   },
 ): Offers {
-  const { queue, slots, free, onMessage } = options;
+  const { queue, free, onMessage } = options;
+  /** RabbitMQ may fill them until it has confirmed that they are withdrawn. */
   const open = new Set<Offer>();
   let made = 0;
   let busy = false;
   let ended = false;
+  let lastTurn = Promise.resolve();
 
   async function offerAllFree(): Promise<void> {
     // Whoever is at it looks again.
     if (busy) return;
     busy = true;
     try {
-      for (;;) {
-        if (shouldJoin()) await takeAllBack();
-        const left = free() - offered();
-        if (ended || left <= 0) return;
-        await offer(left);
+      while (!ended && shouldOffer()) {
+        await Promise.all(empty().map(takeBack));
+        await inTurn(offerFree);
       }
     } finally {
       busy = false;
     }
   }
 
-  function shouldJoin(): boolean {
-    return open.size > 1 && free() === slots;
+  function shouldOffer(): boolean {
+    return free() > offered() || empty().length > 1;
   }
 
   /** Slots that RabbitMQ may fill at any moment. */
   function offered(): number {
     let sum = 0;
-    for (const one of open) sum += one.slots - one.filled;
+    for (const { slots, filled } of open) sum += slots - filled;
     return sum;
   }
 
-  async function offer(count: number): Promise<void> {
-    await link.within(channel.prefetch(count));
+  function empty(): Offer[] {
+    return [...open].filter(({ filled }) => filled === 0);
+  }
+
+  async function offerFree(): Promise<void> {
+    const slots = free() - offered();
+    if (ended || slots <= 0) return;
+    await link.within(channel.prefetch(slots));
     if (ended) return;
     made += 1;
     // Named here rather than by RabbitMQ, so that it can be cancelled before it is confirmed.
-    const one: Offer = { consumerTag: `tasks-${made}`, slots: count, filled: 0 };
-    open.add(one);
+    const offer: Offer = { consumerTag: `tasks-${made}`, slots, filled: 0 };
+    open.add(offer);
     const receive = (message: ConsumeMessage | null) => {
       if (message === null) abandon(cancelledByServer());
-      else onMessage(message, one);
+      else onMessage(message, offer);
     };
-    await link.within(channel.consume(queue, receive, { consumerTag: one.consumerTag }));
+    await link.within(channel.consume(queue, receive, { consumerTag: offer.consumerTag }));
   }
 
   function cancelledByServer(): Error {
     return new Error(`RabbitMQ cancelled the consumer of the queue "${queue}"`);
   }
 
-  async function takeBack(one: Offer): Promise<void> {
-    open.delete(one);
-    await link.within(channel.cancel(one.consumerTag));
+  function takeBack(offer: Offer): Promise<void> {
+    offer.withdrawal ??= inTurn(async () => {
+      await link.within(channel.cancel(offer.consumerTag));
+      open.delete(offer);
+    });
+    return offer.withdrawal;
   }
 
-  async function takeAllBack(): Promise<void> {
-    await Promise.all([...open].map(takeBack));
+  /** amqplib asks RabbitMQ one thing after the other. Each has its own time for an answer only if the next waits here. */
+  function inTurn(ask: () => Promise<void>): Promise<void> {
+    const turn = lastTurn.then(ask);
+    lastTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  function follow(): void {
+    if (shouldOffer()) offerAllFree().catch(giveUp);
   }
 
   function giveUp(error: unknown): void {
@@ -102,15 +122,14 @@ export function createOffers(
 
   return {
     begin: offerAllFree,
-    follow() {
-      if (free() > offered() || shouldJoin()) offerAllFree().catch(giveUp);
-    },
-    withdraw(one) {
-      if (open.has(one)) takeBack(one).then(offerAllFree).catch(giveUp);
+    follow,
+    async withdraw(offer) {
+      await takeBack(offer).catch(giveUp);
+      follow();
     },
     async end() {
       ended = true;
-      await takeAllBack();
+      await Promise.all([...open].map(takeBack));
     },
   };
 }

@@ -13,7 +13,7 @@ let offers: Offers;
 let filled: Offer[];
 let abandoned: string[];
 let consumers: Map<string, (message: ConsumeMessage | null) => void>;
-let failure: Error | undefined;
+let failing: string | undefined;
 
 beforeEach(async () => {
   told = [];
@@ -21,19 +21,24 @@ beforeEach(async () => {
   filled = [];
   abandoned = [];
   consumers = new Map();
-  failure = undefined;
+  failing = undefined;
   let prefetch = 0;
   const channel = {
     async prefetch(count: number) {
-      if (failure) throw failure;
+      if (failing === 'prefetch') throw new Error('closed');
+      await answered();
       prefetch = count;
     },
     async consume(_queue: string, receive: () => void, options: { consumerTag: string }) {
       told.push(`offer ${prefetch} as ${options.consumerTag}`);
       consumers.set(options.consumerTag, receive);
+      await answered();
     },
     async cancel(consumerTag: string) {
+      if (failing === 'cancel') throw new Error('closed');
       told.push(`cancel ${consumerTag}`);
+      await answered();
+      told.push(`cancelled ${consumerTag}`);
     },
   };
   const session = {
@@ -43,7 +48,6 @@ beforeEach(async () => {
   };
   offers = createOffers(session as unknown as Session<Channel>, {
     queue: 'tasks.high',
-    slots: SLOTS,
     free: () => free,
     onMessage(_message, offer) {
       free -= 1;
@@ -61,83 +65,112 @@ test('all slots are one offer, and whoever is done by the way it came changes no
   expect(told).toEqual(['offer 4 as tasks-1']);
 });
 
-test('what is busy is not offered: a slot that is kept costs its offer, whose free rest is offered anew', async () => {
+test('an offer that is withdrawn counts until RabbitMQ has confirmed it; what is free of it is then offered anew', async () => {
   receive('tasks-1');
   receive('tasks-1');
-  keep(filled[0]);
-  expect(told).toEqual(['offer 4 as tasks-1', 'cancel tasks-1']);
+  const withdrawn = offers.withdraw(first());
+  // Sent before RabbitMQ heard of it.
+  receive('tasks-1');
+  leave(filled[1]);
+  await withdrawn;
+  expect(told.slice(1)).toEqual(['cancel tasks-1', 'cancelled tasks-1']);
   await untilQuiet();
-  expect(told.slice(2)).toEqual(['offer 2 as tasks-2']);
+  expect(told.slice(3)).toEqual(['offer 2 as tasks-2']);
 });
 
-test('a slot that becomes free and was not offered is an offer of its own', async () => {
+test('a slot that becomes free and is not offered is an offer of its own', async () => {
   for (let slot = 0; slot < SLOTS; slot += 1) receive('tasks-1');
-  keep(filled[0]);
+  await offers.withdraw(first());
   await untilQuiet();
-  expect(told.slice(1)).toEqual(['cancel tasks-1']);
   leave(filled[1]);
   await untilQuiet();
-  expect(told.slice(2)).toEqual(['offer 1 as tasks-2']);
+  expect(told.slice(3)).toEqual(['offer 1 as tasks-2']);
 });
 
-test('once all are free again, one offer takes the place of several', async () => {
+test('offers of which nothing is filled are joined, and with what became free', async () => {
   for (let slot = 0; slot < SLOTS; slot += 1) receive('tasks-1');
-  keep(filled[0]);
+  await offers.withdraw(first());
   leave(filled[1]);
   await untilQuiet();
+  expect(told.at(-1)).toBe('offer 1 as tasks-2');
   leave(filled[2]);
   await untilQuiet();
-  receive('tasks-2');
+  expect(told.slice(-3)).toEqual(['cancel tasks-2', 'cancelled tasks-2', 'offer 2 as tasks-3']);
+  receive('tasks-3');
   leave(filled[3]);
-  leave(undefined);
   await untilQuiet();
-  const before = told.length;
+  expect(told.at(-1)).toBe('offer 1 as tasks-4');
   leave(filled[4]);
   await untilQuiet();
-  const after = told.slice(before);
-  expect(after.slice(0, -1).every((line) => line.startsWith('cancel '))).toBe(true);
-  expect(after.at(-1)).toMatch(/^offer 4 as /);
+  expect(told.at(-1)).toBe('offer 3 as tasks-5');
+});
+
+test('RabbitMQ is asked one thing at a time, so that each has its own time for an answer', async () => {
+  for (let slot = 0; slot < SLOTS; slot += 1) receive('tasks-1');
+  await offers.withdraw(first());
+  for (const tag of ['tasks-2', 'tasks-3']) {
+    leave(filled[1]);
+    await untilQuiet();
+    receive(tag);
+  }
+  const before = told.length;
+  await offers.end();
+  expect(told.slice(before)).toEqual([
+    'cancel tasks-2',
+    'cancelled tasks-2',
+    'cancel tasks-3',
+    'cancelled tasks-3',
+  ]);
 });
 
 test('who has ended takes all back and offers nothing more', async () => {
   for (let slot = 0; slot < SLOTS; slot += 1) receive('tasks-1');
-  keep(filled[0]);
+  void offers.withdraw(first());
+  await new Promise<void>(process.nextTick);
+  expect(told.slice(1)).toEqual(['cancel tasks-1']);
   await offers.end();
+  expect(told.slice(1)).toEqual(['cancel tasks-1', 'cancelled tasks-1']);
   leave(filled[1]);
   await untilQuiet();
-  expect(told.slice(1)).toEqual(['cancel tasks-1']);
+  expect(told).toHaveLength(3);
 });
 
-test('a channel that refuses an offer, or takes a consumer away, is given up', async () => {
+test.each(['prefetch', 'cancel'])('a channel that refuses %s is given up', async (what) => {
   receive('tasks-1');
-  failure = new Error('closed');
-  keep(filled[0]);
+  failing = what;
+  await offers.withdraw(first());
   await vi.waitFor(() => expect(abandoned).toEqual(['closed']));
+});
+
+test('a channel whose consumer RabbitMQ takes away is given up', () => {
   consumers.get('tasks-1')?.(null);
-  expect(abandoned).toEqual([
-    'closed',
-    'RabbitMQ cancelled the consumer of the queue "tasks.high"',
-  ]);
+  expect(abandoned).toEqual(['RabbitMQ cancelled the consumer of the queue "tasks.high"']);
 });
 
 function receive(consumerTag: string): void {
   consumers.get(consumerTag)?.({} as ConsumeMessage);
 }
 
-/** As one does whose task is done. Without an offer RabbitMQ has not counted it any more. */
+/** As one does whose task is done. */
 function leave(offer: Offer | undefined): void {
+  if (!offer) throw new Error('nothing came');
   free += 1;
-  if (offer) offer.filled -= 1;
+  offer.filled -= 1;
   offers.follow();
 }
 
-/** As one does whose task runs on when its message is gone. */
-function keep(offer: Offer | undefined): void {
+function first(): Offer {
+  const [offer] = filled;
   if (!offer) throw new Error('nothing came');
-  offers.withdraw(offer);
-  offer.filled -= 1;
+  return offer;
 }
 
-function untilQuiet(): Promise<void> {
+/** RabbitMQ takes its time. */
+function answered(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Longer than it takes to cancel and offer all. */
+async function untilQuiet(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await answered();
 }
