@@ -202,6 +202,17 @@ describe('resuming the stream of many tasks', () => {
     expect(names([await next(changes)])).toEqual([`${last}:2`]);
   });
 
+  test('it goes on after a change that is deleted, also at a process that has never seen it', async () => {
+    const changes = await app.feed.watchTasks({}, cursor);
+    const gone = await app.create({ runAt });
+    const after = cursorOf(await next(changes));
+    await app.database.run({ text: 'delete from tasks where id = $1' }, [gone.id]);
+    const { feed } = await openFeed();
+    const resumed = await feed.watchTasks({}, after);
+    await app.advance([cancel(last)]);
+    expect(names([await next(resumed)])).toEqual([`${last}:2`]);
+  });
+
   test('it refuses a cursor that is ahead of all that ever happened', async () => {
     const ahead = Buffer.from(`1:${10n ** 15n}:1:${last}`).toString('base64url');
     await expect(app.feed.watchTasks({}, ahead)).rejects.toMatchObject({
