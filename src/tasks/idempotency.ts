@@ -7,14 +7,26 @@ import type { TaskRow } from '../store/insert-tasks.ts';
 import type { Sql } from '../store/sql.ts';
 
 /**
- * What tells the same input from another under the same idempotency key; null without a key. What is null is left out:
- * a field that a later version adds must not make a repeat from before look like other input.
+ * What tells the same input from another under the same idempotency key; null without a key. It is stored, so it must stay
+ * the same for the same input: a field that is added later counts only if it is not null, or each repeat of what was
+ * created before would look like other input.
  */
 export function hashInput(input: NewTask): Buffer | null {
   if (input.idempotencyKey === null) return null;
-  const said = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
-  return createHash('sha256').update(canonicalJson(said)).digest();
+  const counts = ([name, value]: [string, unknown]) => value !== null || FIRST_FIELDS.has(name);
+  const counted = Object.fromEntries(Object.entries(input).filter(counts));
+  return createHash('sha256').update(canonicalJson(counted)).digest();
 }
+
+/** Those that counted from the first, also as null. None is to be added. */
+const FIRST_FIELDS: ReadonlySet<string> = new Set<keyof NewTask>([
+  'payload',
+  'runAt',
+  'expiresAt',
+  'ttlSeconds',
+  'timeoutSeconds',
+  'retry',
+]);
 
 /** The tasks that stand for rows whose idempotency key was taken. */
 export interface Replays {

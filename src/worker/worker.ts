@@ -51,7 +51,7 @@ export async function startWorker(options: {
     // The answer to their claim got lost, or their outcome could not be stored.
     giveBack: async (strays) => {
       log.warn({ tasks: strays.length }, 'gives back tasks that it holds and does not run');
-      await upkeep(strays.map((stray) => release(stray)));
+      await upkeep(strays.map(release));
       dispatcher.wake();
     },
     log,

@@ -21,6 +21,12 @@ test('input is the same however it is written, and other input as soon as anythi
   expect(new Set([hash, ...others.map(hashOf)]).size).toBe(others.length + 1);
 });
 
+test('input has the hash that it had when it was stored by an earlier version', () => {
+  expect(hashOf({ title: 'a test', idempotencyKey: 'a' })).toBe(
+    'cb1954fb18c34db5db736e7cc1240bbf93631ffb695ad2f715c9973e0206ebcf',
+  );
+});
+
 test('a field that a later version adds, and that nobody has set, makes no other input of it', () => {
   const input = newTask.parse({ title: 'a test', idempotencyKey: 'a' });
   expect(hashInput({ ...input, ...{ addedLater: null } })).toEqual(hashInput(input));
