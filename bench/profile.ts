@@ -10,7 +10,7 @@ import pino from 'pino';
 import { type Bench, onSite } from './bench.ts';
 import { thisServiceOverGraphql, thisServiceOverRest } from './contenders/this-service.ts';
 import { leaveOnSignal } from './leave-on-signal.ts';
-import { serve } from './scenarios/whole-service.ts';
+import { CONNECTIONS, serve } from './scenarios/whole-service.ts';
 import { readSelfTimes } from './self-times.ts';
 import { findServers } from './servers.ts';
 import { formatTable, whole } from './streams/figures.ts';
@@ -42,6 +42,7 @@ const tasks = Number(values.tasks);
 const figures = await onSite(bench, 'throughput', (site) =>
   serve(contender, site, {
     tasks,
+    connections: CONNECTIONS,
     ...(role === 'api' ? { apiArgv: argv } : { workerArgv: argv }),
   }),
 );

@@ -24,13 +24,14 @@ import { measureIdleLatency } from './scenarios/idle-latency.ts';
 import { measureList } from './scenarios/list.ts';
 import { measureLongRun } from './scenarios/long-run.ts';
 import { measureMemory } from './scenarios/memory.ts';
-import { measureWholeService } from './scenarios/whole-service.ts';
+import { measureManyClients, measureWholeService } from './scenarios/whole-service.ts';
 import { findServers } from './servers.ts';
 import { type Findings, formatTable } from './streams/figures.ts';
 import { summarize } from './summary.ts';
 
 const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Findings>>> = {
   'whole-service': measureWholeService,
+  'many-clients': measureManyClients,
   drain: measureDrain,
   'bulk-create': measureBulkCreate,
   'idle-latency': measureIdleLatency,

@@ -46,6 +46,14 @@ const COMPARISONS: readonly Comparison[] = [
     others: [REST],
   },
   {
+    what: 'the same from 500 connections, completed/s',
+    scenario: 'many-clients',
+    figure: 'completedPerSecond',
+    format: whole,
+    own: REST,
+    others: ['BullMQ + row', 'pg-boss', 'Graphile Worker + row', 'BullMQ alone'],
+  },
+  {
     what: 'drain by one worker, tasks/s',
     scenario: 'drain',
     figure: 'tasksPerSecond',

@@ -12,12 +12,27 @@ import { type Findings, quantile, whole } from '../streams/figures.ts';
 import { untilCompleted } from '../until-completed.ts';
 
 const TASKS = 10_000;
-const CONNECTIONS = 50;
+/** What `make profile` takes as well. */
+export const CONNECTIONS = 50;
+const MANY_TASKS = 30_000;
+const MANY_CONNECTIONS = 500;
 /** What compiles at first and fills caches. */
 const WARM_UP_SHARE = 0.2;
 
-/** POST by POST from many connections, with the worker on, until the last task is COMPLETED. */
-export async function measureWholeService(bench: Bench): Promise<Findings> {
+/** POST by POST from 50 connections, with the worker on, until the last task is COMPLETED. */
+export function measureWholeService(bench: Bench): Promise<Findings> {
+  const tasks = bench.tasks ?? TASKS;
+  return measureServing(bench, { tasks, connections: CONNECTIONS });
+}
+
+/** The same from ten times as many, which is more than any of them needs to be at its best. */
+export function measureManyClients(bench: Bench): Promise<Findings> {
+  const tasks = bench.tasks ?? MANY_TASKS;
+  return measureServing(bench, { tasks, connections: MANY_CONNECTIONS });
+}
+
+async function measureServing(bench: Bench, load: Load): Promise<Findings> {
+  const { tasks, connections } = load;
   const contenders = present(bench, [
     thisServiceOverRest,
     thisServiceOverGraphql,
@@ -26,12 +41,11 @@ export async function measureWholeService(bench: Bench): Promise<Findings> {
     pgBoss,
     graphileWorkerWithRow,
   ]);
-  const tasks = bench.tasks ?? TASKS;
   const results = await holdRounds(
     bench,
     contenders.map((contender) => ({
       name: contender.name,
-      measure: () => onSite(bench, 'throughput', (site) => serve(contender, site, { tasks })),
+      measure: () => onSite(bench, 'throughput', (site) => serve(contender, site, load)),
     })),
   );
   const byCompleted = ratios(results, 'completedPerSecond');
@@ -54,6 +68,7 @@ export async function measureWholeService(bench: Bench): Promise<Findings> {
     ],
     figures: {
       tasks,
+      connections,
       results,
       ratios: { completedPerSecond: byCompleted, postsPerSecond: byPosts },
     },
@@ -73,20 +88,24 @@ const HEAD: [string, ...string[]] = [
   'servers',
 ];
 
+interface Load {
+  tasks: number;
+  connections: number;
+}
+
 /** @param options.apiArgv, options.workerArgv more options of Node */
 export async function serve(
   contender: Contender,
   site: Site,
-  options: { tasks: number; apiArgv?: readonly string[]; workerArgv?: readonly string[] },
+  options: Load & { apiArgv?: readonly string[]; workerArgv?: readonly string[] },
 ): Promise<Figures> {
-  const { tasks, apiArgv = [], workerArgv = [] } = options;
+  const { tasks, connections, apiArgv = [], workerArgv = [] } = options;
   const deployment = await contender.deploy(site);
   const worker = await deployment.startWorker({ execArgv: workerArgv });
   const api = await deployment.startApi({ execArgv: apiArgv });
   const load = startChild<LoadCommands>({ script: 'bench/load/load.ts' });
   site.releases.push('the load', load.stop);
   const target = { url: api.url, ...deployment.create };
-  const connections = CONNECTIONS;
 
   const warmUp = Math.round(tasks * WARM_UP_SHARE);
   await load.ask('postAll', { target, connections, count: warmUp });
