@@ -18,14 +18,15 @@ export function parseInput<S extends z.ZodType>(
 }
 
 /** Nobody reads more, and an answer must not be many times larger than the question. */
-const MAX_ISSUES = 100;
+export const MAX_ISSUES = 100;
 
 /** The id of a task, as both APIs take it. */
 export function parseTaskId(value: unknown, root: readonly (string | number)[] = ['id']): string {
   return parseInput(taskIdSchema, value, root).toLowerCase();
 }
 
-export const taskIdSchema = z.uuid({ error: 'must be a UUID' });
+/** Of any version: what is none of ours is not found. */
+export const taskIdSchema = z.guid({ error: 'must be a UUID' });
 
 function toInputIssues(issue: z.core.$ZodIssue, root: readonly (string | number)[]): InputIssue[] {
   const path = [...root, ...issue.path.map((key) => (typeof key === 'number' ? key : String(key)))];

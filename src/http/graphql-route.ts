@@ -4,6 +4,7 @@ import { toClient } from '../graphql/errors.ts';
 import type { RenderedResult, ServerContext } from '../graphql/live-result.ts';
 import type { GraphqlServer } from '../graphql/yoga.ts';
 import { createEventStreams } from '../rest/event-stream.ts';
+import { decodeBody } from '../rest/json-body.ts';
 import { createAnswerJson, toAnswer } from './graphql-json.ts';
 
 export const GRAPHQL_PATH = '/graphql';
@@ -28,13 +29,15 @@ export async function graphqlRoute(
   app.addContentTypeParser(
     // JSON by its name: the header of what falls to the rest is taken apart each time.
     ['application/json', '*'],
-    { parseAs: 'string', bodyLimit: MAX_REQUEST_BYTES },
-    (_request, body, done) => done(null, body),
+    { parseAs: 'buffer', bodyLimit: MAX_REQUEST_BYTES },
+    (_request, body: Buffer, done) => done(null, decodeBody(body)),
   );
 
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => {
     const status = error.statusCode ?? 500;
     const answer = status < 500 ? refusal(error, status) : graphql.maskError(error);
+    // Or a page that may call this API could not read why it was refused.
+    reply.header('access-control-allow-origin', '*');
     return reply.code(status).send({ errors: [toClient(answer)] });
   });
 

@@ -24,10 +24,11 @@ function parse(request: FastifyRequest, body: Buffer): unknown {
   // Some clients send the header with every request.
   if (body.length === 0 && request.method === 'DELETE') return undefined;
   if (body.length === 0) throw new HttpError(400, 'The body is empty. Send a JSON object.');
-  return parseJson(decode(body));
+  return parseJson(decodeBody(body));
 }
 
-function decode(body: Buffer): string {
+/** Text without its byte order mark. @throws HttpError 400 instead of putting something in place of what is no text */
+export function decodeBody(body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch (cause) {
