@@ -1,6 +1,6 @@
 /** One thing wrong with the input. `path` leads to it: keys and indexes from the root of what the client sent. */
 export interface InputIssue {
-  path: (string | number)[];
+  path: readonly (string | number)[];
   message: string;
 }
 
@@ -43,6 +43,11 @@ export function badInput(issues: readonly InputIssue[]): AppError {
   return new AppError('BAD_USER_INPUT', said.join('; '), { issues });
 }
 
+/** A cursor that no change has got to yet: there is no telling what would come after it. */
+export function aheadOfAll(): AppError {
+  return badInput([{ path: ['after'], message: 'is ahead of every change that there is' }]);
+}
+
 export function taskNotFound(id: string): AppError {
   return new AppError('TASK_NOT_FOUND', `There is no task ${id}.`);
 }
@@ -54,7 +59,7 @@ export function serviceUnavailable(what: string, cause: unknown): AppError {
 }
 
 /** Whether nothing is wrong with what was asked for: it may be asked again. */
-export function isUnavailable(error: unknown): boolean {
+export function isUnavailable(error: unknown): error is AppError {
   return error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE';
 }
 

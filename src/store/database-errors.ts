@@ -1,6 +1,15 @@
 import { type AppError, serviceUnavailable } from '../domain/errors.ts';
 
-/** Codes of node and of PostgreSQL that say: not the statement is wrong, the server is not there for it. */
+/** Classes of PostgreSQL's codes that say: not the statement is wrong, the server is not there for it. */
+const AWAY_CLASSES = [
+  '08', // connection_exception
+  '28', // invalid_authorization_specification: while a password is changed, say
+  '53', // insufficient_resources: disk, memory, connections
+  '57', // operator_intervention: shutdown, statement_timeout, a database that was dropped
+  '58', // system_error
+];
+
+/** Single codes of node and of PostgreSQL that say so. */
 const AWAY_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -11,17 +20,10 @@ const AWAY_CODES = new Set([
   'ENOENT',
   'EPIPE',
   'ETIMEDOUT',
-  '28000', // invalid_authorization_specification
-  '28P01', // invalid_password: while a password is changed, say
   '3D000', // invalid_catalog_name: the database is not there yet
-  '57014', // query_canceled: statement_timeout
   '25P03', // idle_in_transaction_session_timeout
+  '55000', // object_not_in_prerequisite_state: the database takes no connections
   '25006', // read_only_sql_transaction: a primary that became a standby
-  '53100', // disk_full
-  '53300', // too_many_connections
-  '57P01', // admin_shutdown
-  '57P02', // crash_shutdown
-  '57P03', // cannot_connect_now
   'P1000', // Prisma: authentication failed
   'P1003', // Prisma: database does not exist
   'P1001', // Prisma: can't reach database server
@@ -42,16 +44,25 @@ export function databaseUnavailable(error: unknown): AppError | undefined {
 
 function saysAway(error: object): boolean {
   if ('code' in error && typeof error.code === 'string') {
-    if (AWAY_CODES.has(error.code) || error.code.startsWith('08')) return true;
+    if (AWAY_CODES.has(error.code) || isAwayClass(error.code)) return true;
   }
   return 'message' in error && AWAY_MESSAGES.test(String(error.message));
 }
 
+function isAwayClass(code: string): boolean {
+  return code.length === SQLSTATE_LENGTH && AWAY_CLASSES.includes(code.slice(0, 2));
+}
+
+const SQLSTATE_LENGTH = 5;
+
 /** The error and all that caused it: adapters wrap what the driver threw, and Node tries several addresses. */
 function chain(error: unknown, depth = 0): object[] {
   if (typeof error !== 'object' || error === null || depth > 5) return [];
+  const meta = 'meta' in error && typeof error.meta === 'object' ? (error.meta ?? {}) : {};
   const causes = [
     'cause' in error ? error.cause : undefined,
+    // Where Prisma has it.
+    'driverAdapterError' in meta ? meta.driverAdapterError : undefined,
     ...(error instanceof AggregateError ? error.errors : []),
   ];
   return [error, ...causes.flatMap((cause) => chain(cause, depth + 1))];

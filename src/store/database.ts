@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { isUnavailable, serviceUnavailable } from '../domain/errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
 import { databaseUnavailable } from './database-errors.ts';
 import { createRunTogether } from './run-together.ts';
@@ -61,32 +62,44 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
   const inTransaction = createInTransaction();
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
 
-  async function run<Row extends object>(
-    on: pg.Pool | pg.PoolClient,
-    statement: Statement,
-    values: readonly unknown[] = [],
-  ): Promise<Row[]> {
-    try {
-      const { rows } = await on.query<Row>({ ...statement, values: [...values] });
-      return rows;
-    } catch (error) {
-      throw databaseUnavailable(error) ?? error;
-    }
-  }
-
   function runOn(client: pg.PoolClient): Sql['run'] {
-    return (statement, values) => run(client, statement, values);
+    return async <Row extends object>(statement: Statement, values: readonly unknown[] = []) => {
+      try {
+        const { rows } = await client.query<Row>({ ...statement, values: [...values] });
+        return rows;
+      } catch (error) {
+        throw databaseUnavailable(error) ?? error;
+      }
+    };
   }
 
+  /** Why ever it lets nobody in: it is not there for us. */
   function connect(): Promise<pg.PoolClient> {
     return pool.connect().catch((error: unknown) => {
-      throw databaseUnavailable(error) ?? error;
+      throw serviceUnavailable('The database', error);
     });
+  }
+
+  async function run<Row extends object>(
+    statement: Statement,
+    values?: readonly unknown[],
+  ): Promise<Row[]> {
+    const client = await connect();
+    let broken: Error | undefined;
+    try {
+      return await runOn(client)<Row>(statement, values);
+    } catch (error) {
+      if (isUnavailable(error)) broken = error;
+      throw error;
+    } finally {
+      // A broken connection must not go back to the pool.
+      client.release(broken);
+    }
   }
 
   return {
     prisma,
-    run: (statement, values) => run(pool, statement, values),
+    run,
     runTogether: createRunTogether({ connect, runOn, inTransaction }),
     async transaction(work) {
       const client = await connect();

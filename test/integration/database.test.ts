@@ -2,6 +2,7 @@ import { setImmediate as afterPending } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/store/database.ts';
+import { databaseUnavailable } from '../../src/store/database-errors.ts';
 import { runInOneTrip } from '../../src/store/one-trip.ts';
 import { createLogLines } from '../support/log-lines.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -100,6 +101,29 @@ describe('statements that run together', () => {
     const failing = single.runTogether([one, many]);
     await expect(failing).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   });
+});
+
+test('a database that lets nobody in is away, for whatever reason it gives', async () => {
+  const name = new URL(url).pathname.slice(1);
+  const server = open(Object.assign(new URL(url), { pathname: '/postgres' }).href);
+  await server.run({ text: `alter database ${name} allow_connections false` });
+  const outside = open(url);
+  const away = { code: 'SERVICE_UNAVAILABLE' };
+  await expect(outside.run({ text: 'select 1' })).rejects.toMatchObject(away);
+  await expect(outside.transaction((tx) => tx.run({ text: 'select 1' }))).rejects.toMatchObject(
+    away,
+  );
+  const error: unknown = await outside.prisma.task.findFirst().catch((error: unknown) => error);
+  expect(databaseUnavailable(error)).toMatchObject(away);
+});
+
+test('a statement that fails leaves its connection in the pool', async () => {
+  const single = open(url, { poolSize: 1 });
+  const pid = async () =>
+    (await single.run<{ pid: number }>({ text: 'select pg_backend_pid() as pid' }))[0]?.pid;
+  const before = await pid();
+  await expect(single.run({ text: 'select from nowhere' })).rejects.toThrow('does not exist');
+  expect(await pid()).toBe(before);
 });
 
 // Without a listener for it the error would end the whole process, and this test run with it.
