@@ -11,7 +11,7 @@ import { createTaskService } from '../tasks/task-service.ts';
 import { apiDocs } from './api-docs.ts';
 import { graphqlRoute } from './graphql-route.ts';
 import { createHttpServer } from './server.ts';
-import { serveGraphqlSockets } from './websocket.ts';
+import { asksForGraphqlSocket, serveGraphqlSockets } from './websocket.ts';
 
 /** Everything that clients see: GraphQL, REST, their documentation and the health checks, on one port. */
 export interface Api {
@@ -49,6 +49,7 @@ export async function createApi(options: {
       landingPage(),
       (app) => graphqlRoute(app, { graphql }),
     ],
+    upgrades: asksForGraphqlSocket,
   });
   const sockets = serveGraphqlSockets({ server: server.app.server, graphql, log });
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
 import { makeServer, type Server } from 'graphql-ws';
 import { toClient } from '../graphql/errors.ts';
 import { isLive, type LiveResult, type RenderedResult } from '../graphql/live-result.ts';
@@ -61,6 +61,8 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
         const document = parse(params.query);
         const errors = validate(schema, document);
         if (errors.length > 0) return errors;
+        // Asked for here, since the protocol takes it for a fault of ours.
+        if (getOperationAST(document, params.operationName) == null) return [noSuchOperation()];
         const args: ExecutionArgs = {
           schema,
           document,
@@ -181,6 +183,13 @@ const MAX_OPERATIONS = 1_000;
 function tooMany(): GraphQLError {
   const message = `This connection has ${MAX_OPERATIONS.toLocaleString('en-US')} subscriptions already. End some, watch many tasks by one filter, or open another connection.`;
   return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS' } });
+}
+
+/** As it is said over HTTP. */
+function noSuchOperation(): GraphQLError {
+  return new GraphQLError('Could not determine what operation to execute.', {
+    extensions: { code: 'OPERATION_RESOLUTION_FAILURE' },
+  });
 }
 
 const DONE = { done: true, value: undefined } as const;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { Server as NetServer, Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -60,8 +60,13 @@ export function createHttpServer(options: {
   log: FastifyBaseLogger;
   health: HealthProbes;
   plugins: readonly FastifyPluginAsync[];
+  /**
+   * Whether another protocol is spoken, to whoever asks for it. It is not by default: then HTTP goes on, as it may. Some
+   * clients offer HTTP/2 with every request.
+   */
+  upgrades?: (request: IncomingMessage) => boolean;
 }): HttpServer {
-  const { log, health, plugins } = options;
+  const { log, health, plugins, upgrades = () => false } = options;
   let closing = false;
   let readinessAskedAt = Number.NEGATIVE_INFINITY;
 
@@ -73,7 +78,11 @@ export function createHttpServer(options: {
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+      shouldUpgradeCallback: upgrades,
+    },
     // A request that comes in on a connection from before is still served; then the connection is closed.
     return503OnClosing: false,
     // An id that is too long is a bad id, which the route knows better how to say.
@@ -95,7 +104,10 @@ export function createHttpServer(options: {
     // From here on: to work on an answer may take longer. What is injected has no socket.
     const { socket } = request.raw;
     if (socket instanceof Socket) socket.setTimeout(SILENCE_TIMEOUT_MS);
+    // What is wrong with a body is no reason to cut the connection: a client that still sends would not get to read why.
+    // Node takes the rest and drops it, for as long as a request may take.
     if (closing) reply.header('connection', 'close');
+    else if (reply.hasHeader('connection')) reply.removeHeader('connection');
     done();
   });
   app.addHook('onResponse', ({ log, method, url }, { statusCode, elapsedTime }, done) => {

@@ -31,7 +31,16 @@ export interface GraphqlSockets {
   close(options: { graceMs: number }): Promise<void>;
 }
 
-/** GraphQL over WebSocket (`graphql-transport-ws`) on the same path as over HTTP. Other upgrades are refused. */
+/** Of all upgrades only this one is for us: whoever asks for another is answered over HTTP. */
+export function asksForGraphqlSocket({ url, headers }: IncomingMessage): boolean {
+  const path = url?.split('?', 1)[0]?.replace(/\/$/, '');
+  return path === GRAPHQL_PATH && headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+/**
+ * GraphQL over WebSocket (`graphql-transport-ws`) on the same path as over HTTP.
+ * @param options.server upgrades what `asksForGraphqlSocket`
+ */
 export function serveGraphqlSockets(options: {
   server: Server;
   graphql: GraphqlServer;
@@ -48,9 +57,7 @@ export function serveGraphqlSockets(options: {
   let closing = false;
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer) {
-    const path = request.url?.split('?', 1)[0];
-    if (closing) return refuse(socket, '503 Service Unavailable');
-    if (path !== GRAPHQL_PATH) return refuse(socket, '404 Not Found');
+    if (closing) return refuse(socket);
     // What Node gives to those who listen for upgrades is always that.
     const raw = socket as Socket;
     sockets.handleUpgrade(request, socket, head, (webSocket) => serve(webSocket, raw));
@@ -133,10 +140,10 @@ function createEncoding(): (result: RenderedResult) => Buffer {
   };
 }
 
-function refuse(socket: Duplex, status: string): void {
+function refuse(socket: Duplex): void {
   // The client may be gone already; that is no failure.
   socket.on('error', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 }
 
 function keepAlive(socket: WebSocket): () => void {

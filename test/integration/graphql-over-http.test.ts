@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { serverAudits } from 'graphql-http';
 import { createClient as createSseClient } from 'graphql-sse';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -52,6 +53,25 @@ test('any origin may call, without credentials', async () => {
   expect(response.headers.get('access-control-allow-origin')).toBe('https://app.example');
   expect(response.headers.get('access-control-allow-headers')).toBe('content-type');
   expect(response.headers.get('access-control-allow-credentials')).toBeNull();
+});
+
+test('who offers another protocol is answered over HTTP', async () => {
+  const { url } = await startGraphqlApi();
+  const request = httpRequest(url, {
+    method: 'POST',
+    headers: { connection: 'Upgrade', upgrade: 'h2c', 'content-type': 'application/json' },
+  });
+  request.end('{"query":"{ __typename }"}');
+  const [response]: IncomingMessage[] = await once(request, 'response');
+  expect(response?.statusCode).toBe(200);
+  response?.resume();
+});
+
+test('a page of another origin may read why it is refused', async () => {
+  const { post } = await startGraphqlApi();
+  const response = await post('x'.repeat(1024 * 1024 + 1), { origin: 'https://app.example' });
+  expect(response.status).toBe(413);
+  expect(response.headers.get('access-control-allow-origin')).toBe('*');
 });
 
 test('a WebSocket client follows a task to its end', async () => {
@@ -214,10 +234,14 @@ test('a subscription that cannot start says why, and the socket stays open for t
   });
   expect(await codeOf('subscription { nothing }')).toEqual({ code: 'GRAPHQL_VALIDATION_FAILED' });
   expect(await codeOf('subscription {')).toEqual({ code: 'GRAPHQL_PARSE_FAILED' });
+  expect(await codeOf('query A { __typename } query B { __typename }')).toEqual({
+    code: 'OPERATION_RESOLUTION_FAILURE',
+  });
   expect(await codeOf('subscription { taskStatusChanged(after: "x") { status } }')).toMatchObject({
     code: 'BAD_USER_INPUT',
     issues: [{ path: ['after'] }],
   });
+  expect(api.logs.lines.all.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
 test('malformed frames, foreign protocols and unknown paths cost a client its socket and nobody else', async () => {
@@ -243,6 +267,7 @@ test('malformed frames, foreign protocols and unknown paths cost a client its so
   const elsewhere = new WebSocket(api.url.replace('http', 'ws').replace('/graphql', '/other'));
   const [error] = await once(elsewhere, 'error');
   expect(error.message).toContain('404');
+  (await openSocket(`${api.url}/`)).close();
 
   expect((await api.ask('{ __typename }')).data).toEqual({ __typename: 'Query' });
   expect(api.logs.lines.all.filter(({ level }) => level === 'error')).toEqual([]);

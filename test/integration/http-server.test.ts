@@ -105,7 +105,8 @@ describe('the HTTP server', () => {
   });
 
   test('cuts a connection that became something else', async () => {
-    const { server, url } = await listening();
+    const server = createHttpServer({ log, health, plugins: [], upgrades: () => true });
+    const url = await server.listen({ host, port: 0 });
     server.app.server.on('upgrade', (_request, socket: Socket) => {
       socket.on('error', () => {});
       socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
@@ -114,6 +115,33 @@ describe('the HTTP server', () => {
     socket.write('GET / HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
     await once(socket, 'data');
     await Promise.all([once(socket, 'close'), server.close({ graceMs: 1 })]);
+  });
+
+  test.each(['h2c', 'TLS/1.0', 'websocket'])(
+    'goes on in HTTP with who offers %s',
+    async (other) => {
+      const { server, url } = await listening();
+      server.app.server.on('upgrade', (_request, socket) => socket.end());
+      const socket = await open(url);
+      const offer = `Upgrade: ${other}\r\nConnection: Upgrade, HTTP2-Settings, close`;
+      socket.write(`GET /health/live HTTP/1.1\r\nHost: x\r\n${offer}\r\n\r\n`);
+      expect(await text(socket)).toMatch(/^HTTP\/1.1 200 /);
+    },
+  );
+
+  test('lets a client send all of a body that is too large, and read why it is refused', async () => {
+    const { server, url } = await listening(async (app) => {
+      app.post('/', async () => 'taken');
+    });
+    const socket = await open(url);
+    const size = 20 * 1024 * 1024;
+    const headers = 'Host: x\r\nContent-Type: application/json';
+    socket.write(`POST / HTTP/1.1\r\n${headers}\r\nContent-Length: ${size}\r\n\r\n`);
+    socket.write('x'.repeat(size));
+    socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    const answers = await text(socket);
+    expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+    await server.close({ graceMs: 0 });
   });
 
   test.each([

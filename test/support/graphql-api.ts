@@ -1,13 +1,16 @@
-import type { AddressInfo } from 'node:net';
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import { fastify } from 'fastify';
 import { type GraphQLFormattedError, print } from 'graphql';
 import { type Client, createClient } from 'graphql-ws';
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { createGraphqlServer } from '../../src/graphql/yoga.ts';
 import { graphqlRoute } from '../../src/http/graphql-route.ts';
-import { type GraphqlSockets, serveGraphqlSockets } from '../../src/http/websocket.ts';
+import { createHttpServer } from '../../src/http/server.ts';
+import {
+  asksForGraphqlSocket,
+  type GraphqlSockets,
+  serveGraphqlSockets,
+} from '../../src/http/websocket.ts';
 import { handlers } from '../../src/worker/handlers/registry.ts';
 import { startTestService, type TestService } from './test-service.ts';
 
@@ -27,7 +30,7 @@ export interface GraphqlApi extends TestService {
     variables?: NoInfer<Variables>,
   ): Promise<GraphqlAnswer<Data>>;
   /** Posts a body as it is. */
-  post(body: string, headers?: Record<string, string>): Promise<Response>;
+  post(body: string | Buffer<ArrayBuffer>, headers?: Record<string, string>): Promise<Response>;
   openClient(): Client;
 }
 
@@ -39,18 +42,20 @@ export async function startGraphqlApi(
   const { log } = logs;
   const { prisma } = database;
   const graphql = createGraphqlServer({ service, feed, prisma, taskTypes: handlers, log });
-  const app = fastify({ loggerInstance: log });
-  app.register(graphqlRoute, { graphql });
-  const sockets = serveGraphqlSockets({ server: app.server, graphql, log });
-  await app.listen({ host: '127.0.0.1', port: 0 });
+  const server = createHttpServer({
+    log,
+    health: { database: async () => true, broker: () => true, draining: () => false },
+    plugins: [(app) => graphqlRoute(app, { graphql })],
+    upgrades: asksForGraphqlSocket,
+  });
+  const sockets = serveGraphqlSockets({ server: server.app.server, graphql, log });
+  const url = `${await server.listen({ host: '127.0.0.1', port: 0 })}/graphql`;
   onTestFinished(async () => {
     await sockets.close({ graceMs: 0 });
-    await app.close();
+    await server.close({ graceMs: 0 });
   });
-  const { port } = app.server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}/graphql`;
 
-  function post(body: string, headers = {}) {
+  function post(body: string | Buffer<ArrayBuffer>, headers = {}) {
     const allHeaders = { 'content-type': 'application/json', ...headers };
     return fetch(url, { method: 'POST', headers: allHeaders, body });
   }
@@ -59,7 +64,7 @@ export async function startGraphqlApi(
     ...backend,
     url,
     sockets,
-    closeHttp: () => app.close(),
+    closeHttp: () => server.close({ graceMs: 60_000 }),
     post,
     async ask(document, variables) {
       const query = typeof document === 'string' ? document : print(document);
