@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import { text } from './new-task.ts';
+import { taskIdSchema } from './parse.ts';
 import { TASK_PRIORITIES, TASK_STATUSES, type Task } from './task.ts';
 
 /** Which tasks a client means. Every part that is given must match; an empty list matches nothing. */
 export const taskFilterSchema = z.strictObject({
-  ids: z
-    .array(z.uuid({ error: 'must be a UUID' }))
-    .max(1_000)
-    .nullish(),
+  ids: z.array(taskIdSchema).max(1_000, { error: 'must have at most 1,000 ids' }).nullish(),
   status: z.array(z.enum(TASK_STATUSES)).nullish(),
   priority: z.array(z.enum(TASK_PRIORITIES)).nullish(),
-  type: z.array(text(100)).max(100).nullish(),
+  type: z.array(text(100)).max(100, { error: 'must have at most 100 types' }).nullish(),
   /** Case-insensitive part of the title or the description. */
   search: text(255).min(1, { error: 'must not be empty' }).nullish(),
   createdAfter: z.date().nullish(),
@@ -40,6 +38,14 @@ export function matchesFilter(filter: TaskFilter, task: Task): boolean {
 }
 
 function mentions(task: Task, search: string): boolean {
-  const wanted = search.toLowerCase();
-  return [task.title, task.description].some((text) => text.toLowerCase().includes(wanted));
+  const wanted = foldCase(search);
+  return [task.title, task.description].some((text) => foldCase(text).includes(wanted));
 }
+
+/** Letter by letter, as PostgreSQL's `ilike` does: of a whole text `toLowerCase` looks at what stands beside a letter. */
+function foldCase(text: string): string {
+  if (IS_ASCII.test(text)) return text.toLowerCase();
+  return text.replace(/./gsu, (letter) => (letter === 'İ' ? 'i' : letter.toLowerCase()));
+}
+
+const IS_ASCII = /^[\0-\x7f]*$/;

@@ -47,7 +47,8 @@ const CreateTaskInput = builder.inputType('CreateTaskInput', {
       type: 'DateTime',
       description:
         'Cancel it if no run has started by then: after `runAt` and now, by at most a year. It waits for ever by ' +
-        'default. Not together with `ttlSeconds`.',
+        'default. Not together with `ttlSeconds`. With an `idempotencyKey` it may have passed, since this may be a ' +
+        'repeat.',
     }),
     ttlSeconds: t.int({
       description:

@@ -9,7 +9,7 @@ builder.mutationField('retryTask', (t) =>
   t.field({
     type: TaskRef,
     description:
-      'Gives a FAILED or CANCELLED task as many attempts again as it was created with, and queues it at once, ' +
+      'Gives a FAILED or CANCELLED task as many attempts again as it was created with, due at once and ' +
       'without a deadline. ' +
       'Fails with TASK_NOT_RETRYABLE in any other status, TASK_NOT_FOUND when there is none.',
     args: { id: t.arg.id({ required: true, description: 'The UUID of the task.' }) },

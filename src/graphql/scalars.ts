@@ -1,4 +1,4 @@
-import { GraphQLError, valueFromASTUntyped } from 'graphql';
+import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped, visit } from 'graphql';
 import type { Json } from '../domain/task.ts';
 import { builder } from './builder.ts';
 
@@ -15,8 +15,21 @@ builder.scalarType('JSON', {
   serialize: (value) => value,
   // What it may hold is checked with the field that takes it.
   parseValue: (value) => value as Json,
-  parseLiteral: (node, variables) => valueFromASTUntyped(node, variables) as Json,
+  parseLiteral: (node, variables) =>
+    valueFromASTUntyped(withoutUnset(node, variables ?? {}), variables) as Json,
 });
+
+/** A variable that is not given leaves its field out, and a gap in a list is null, as it is for all other types. */
+function withoutUnset(node: ValueNode, variables: Readonly<Record<string, unknown>>): ValueNode {
+  const isUnset = (value: ValueNode) =>
+    value.kind === Kind.VARIABLE && variables[value.name.value] === undefined;
+  return visit(node, {
+    ObjectField: ({ value }) => (isUnset(value) ? null : undefined),
+    Variable: (variable) => (isUnset(variable) ? NULL : undefined),
+  });
+}
+
+const NULL = { kind: Kind.NULL } as const;
 
 const RFC_3339 =
   /^(\d{4})-(\d{2})-(\d{2})[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;

@@ -12,6 +12,8 @@ import { TaskFilterInput } from './task-filter.ts';
 interface TaskConnection extends Page {
   filter: TaskFilter;
   request: PageRequest;
+  /** How many the client said it wants from either end. */
+  said: { first?: number | null | undefined; last?: number | null | undefined };
 }
 
 const PageInfoRef = builder.objectRef<TaskConnection>('PageInfo').implement({
@@ -19,11 +21,13 @@ const PageInfoRef = builder.objectRef<TaskConnection>('PageInfo').implement({
   fields: (t) => ({
     hasNextPage: t.boolean({
       description: 'Whether older tasks follow the last edge.',
-      resolve: ({ request, hasMore }) => (request.fromOldest ? isSet(request.newerThan) : hasMore),
+      resolve: ({ request, hasMore, said }) =>
+        (hasMore && !request.fromOldest) || (isSet(request.newerThan) && said.first == null),
     }),
     hasPreviousPage: t.boolean({
       description: 'Whether newer tasks precede the first edge.',
-      resolve: ({ request, hasMore }) => (request.fromOldest ? hasMore : isSet(request.olderThan)),
+      resolve: ({ request, hasMore, said }) =>
+        (hasMore && request.fromOldest) || (isSet(request.olderThan) && said.last == null),
     }),
     startCursor: t.string({
       nullable: true,
@@ -87,7 +91,7 @@ builder.queryField('tasks', (t) =>
     resolve: async (_root, args, { service }) => {
       const filter = parseInput(taskFilterSchema, args.filter ?? {}, ['filter']);
       const request = toPageRequest(parseInput(pageArguments, args));
-      return { ...(await service.list(filter, request)), filter, request };
+      return { ...(await service.list(filter, request)), filter, request, said: args };
     },
   }),
 );

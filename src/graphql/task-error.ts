@@ -5,7 +5,7 @@ export const TaskErrorRef = builder.objectRef<TaskError>('TaskError').implement(
   description: 'The failure of one run.',
   fields: (t) => ({
     name: t.exposeString('name', {
-      description: 'The kind of error, such as `TypeError` or `TimeoutError`.',
+      description: 'The kind of error, such as `TypeError` or `TimedOut`.',
     }),
     message: t.exposeString('message', { description: 'What went wrong, in words.' }),
     stack: t.exposeString('stack', {

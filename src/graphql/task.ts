@@ -46,11 +46,12 @@ export const TaskRef = builder.prismaObject('Task', {
     maxAttempts: t.exposeInt('maxAttempts', { description: 'How many runs it may use up.' }),
     progress: t.exposeFloat('progress', {
       nullable: true,
-      description: 'How far the current run is, from 0 to 1, as its handler reports it.',
+      description:
+        'How far the current or latest run has got, from 0 to 1, as its handler reports it.',
     }),
     progressMessage: t.exposeString('progressMessage', {
       nullable: true,
-      description: 'What the handler says it is doing.',
+      description: 'What the handler says it is doing, or said last.',
     }),
     version: t.exposeInt('version', {
       description:

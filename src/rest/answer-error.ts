@@ -27,7 +27,7 @@ export function answerError(
 /** What the client may know of an error; undefined when that is nothing. */
 export function problemOf(error: unknown): Problem | undefined {
   if (error instanceof AppError) {
-    const errors = error.issues.map(({ path, message }) => ({ path, message }));
+    const errors = error.issues.map(({ path, message }) => ({ path: [...path], message }));
     const more = errors.length > 0 ? { errors } : {};
     return problem(STATUS_BY_CODE[error.code], error.message, more);
   }

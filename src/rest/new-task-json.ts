@@ -67,7 +67,8 @@ function newTaskBody(types: TaskTypes) {
           .meta({
             description:
               'Cancel it if no run has started by then: after `run_at` and now, by at most a year. It waits for ever ' +
-              'when left out. Not together with `ttl_seconds`.',
+              'when left out. Not together with `ttl_seconds`. With an idempotency key it may have passed, since ' +
+              'this may be a repeat.',
             default: null,
             examples: ['2030-01-31T13:00:00Z'],
           }),
@@ -108,22 +109,31 @@ function newTaskBody(types: TaskTypes) {
     });
 }
 
-const moment = z.iso
-  .datetime({ offset: true, error: 'must be an RFC 3339 time such as 2030-01-31T12:00:00Z' })
+const NOT_A_TIME = 'must be an RFC 3339 time such as 2030-01-31T12:00:00Z';
+
+/** Its letters may be small, as the RFC has it. */
+const moment = z
+  .string({ error: NOT_A_TIME })
+  .toUpperCase()
+  .meta({ format: 'date-time' })
+  .pipe(z.iso.datetime({ offset: true, error: NOT_A_TIME }))
   .transform((text) => new Date(text));
 
-const retryJson = z.strictObject({
-  base_seconds: taskRetryFields.baseSeconds.nullish().meta({
-    description: 'The delay after the first failure.',
-  }),
-  factor: taskRetryFields.factor.nullish().meta({
-    description: 'Each further failure multiplies the delay by this.',
-  }),
-  cap_seconds: taskRetryFields.capSeconds.nullish().meta({ description: 'No delay is longer.' }),
-  jitter: taskRetryFields.jitter.nullish().meta({
-    description: 'The share of each delay that chance may take off.',
-  }),
-});
+const retryJson = z.strictObject(
+  {
+    base_seconds: taskRetryFields.baseSeconds.nullish().meta({
+      description: 'The delay after the first failure.',
+    }),
+    factor: taskRetryFields.factor.nullish().meta({
+      description: 'Each further failure multiplies the delay by this.',
+    }),
+    cap_seconds: taskRetryFields.capSeconds.nullish().meta({ description: 'No delay is longer.' }),
+    jitter: taskRetryFields.jitter.nullish().meta({
+      description: 'The share of each delay that chance may take off.',
+    }),
+  },
+  { error: ({ code }) => (code === 'invalid_type' ? 'must be an object' : undefined) },
+);
 
 function toNewTask(json: z.infer<ReturnType<typeof newTaskBody>>): NewTask {
   return {

@@ -1,9 +1,10 @@
+import { cursorExpired } from '../domain/errors.ts';
 import { type Operation, type Paths, queryParameters, refusal } from './operation.ts';
 import { firstFrame, taskEventFrame } from './task-event-frame.ts';
 import { taskEventExample } from './task-event-json.ts';
 import { TASK_EVENTS_PATH } from './task-event-routes.ts';
 import { allTaskEventsQuery, LAST_EVENT_ID, taskEventsQuery } from './task-events-query.ts';
-import { away, badId, taskIdParameter, unknown } from './task-operations.ts';
+import { away, taskIdParameter, unknown } from './task-operations.ts';
 import { TASKS_PATH } from './task-routes.ts';
 
 /** The routes of `task-event-routes.ts`, for the OpenAPI document. */
@@ -13,6 +14,10 @@ export function taskEventOperations(): Paths {
     [TASK_EVENTS_PATH]: { get: watchTasks() },
   };
 }
+
+const notOurs = 'is not a cursor of this service';
+const badCursor = refusal(422, `after: ${notOurs}`, [{ path: ['after'], message: notOurs }]);
+const expired = refusal(410, cursorExpired().message);
 
 const HOW =
   'Server-sent events, for `curl -N` and for `EventSource`. Each has its cursor as `id` and a `TaskEvent` as `data`. ' +
@@ -33,14 +38,14 @@ function watchTask(): Operation {
       200: events(),
       204: { description: 'The final event was the last one you saw: there is nothing to come.' },
       ...unknown,
-      ...badId,
+      ...expired,
+      ...badCursor,
       ...away,
     },
   };
 }
 
 function watchTasks(): Operation {
-  const message = 'is not a cursor of this service';
   return {
     operationId: 'watchTasks',
     summary: 'Watch all tasks',
@@ -49,7 +54,8 @@ function watchTasks(): Operation {
     parameters: [...queryParameters(allTaskEventsQuery.shape), lastEventId()],
     responses: {
       200: events(),
-      ...refusal(422, `after: ${message}`, [{ path: ['after'], message }]),
+      ...expired,
+      ...badCursor,
       ...away,
     },
   };

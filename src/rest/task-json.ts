@@ -42,7 +42,9 @@ export const taskJson = z
     payload: anyJson.meta({ description: 'What its handler was given: any JSON.' }),
     result: anyJson.meta({ description: 'What its handler returned: any JSON, null until then.' }),
     error: z.string().nullable().meta({ description: 'The message of the last failure.' }),
-    attempt: z.int().meta({ description: 'How many runs have started.' }),
+    attempt: z
+      .int()
+      .meta({ description: 'Number of the current or latest run; 0 until the first one starts.' }),
     max_attempts: z.int().meta({ description: 'How many runs it may have.' }),
     progress: z.number().nullable().meta({ description: 'From 0 to 1, when its handler says.' }),
     created_at: moment.meta({ description: 'When it was created.' }),

@@ -19,9 +19,7 @@ const tags = ['Tasks'];
 
 export const away = refusal(503, 'The database is not reachable. Try again shortly.');
 export const unknown = refusal(404, `There is no task ${exampleId}.`);
-export const badId = refusal(422, 'id: must be a UUID', [
-  { path: ['id'], message: 'must be a UUID' },
-]);
+const badId = refusal(422, 'id: must be a UUID', [{ path: ['id'], message: 'must be a UUID' }]);
 
 export const taskIdParameter = {
   name: 'id',

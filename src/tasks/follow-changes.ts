@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { badInput, serviceUnavailable } from '../domain/errors.ts';
+import { aheadOfAll, serviceUnavailable } from '../domain/errors.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
 import { changesWithin, eventHorizon, PAGE, recentGaps } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
@@ -203,7 +203,7 @@ function createReader({ unseen, sql, log }: { unseen: UnseenSeqs; sql: Sql; log:
       if (position <= positionOf(unseen.set)) return;
       // What was there and is deleted leaves nothing to see.
       if (position <= (await eventHorizon(sql))) return;
-      throw badInput([{ path: ['after'], message: 'is ahead of every change that there is' }]);
+      throw aheadOfAll();
     },
     stop: rounds.stop,
   };

@@ -1,4 +1,4 @@
-import { badInput, cursorExpired, taskNotFound } from '../domain/errors.ts';
+import { aheadOfAll, badInput, cursorExpired, taskNotFound } from '../domain/errors.ts';
 import { isFinal, type TaskChange } from '../domain/task.ts';
 import { latestChange, PAGE } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
@@ -15,8 +15,8 @@ import type { TaskHistory } from './task-history.ts';
  * that is further ahead shows that something was missed, which is then read from the history. So a lost, doubled or
  * reordered message costs a read at most.
  *
- * @throws AppError TASK_NOT_FOUND; BAD_USER_INPUT for a cursor that is malformed or of another task, CURSOR_EXPIRED when
- *   what came after it has been deleted
+ * @throws AppError TASK_NOT_FOUND; BAD_USER_INPUT for a cursor that is malformed, of another task or ahead of this one,
+ *   CURSOR_EXPIRED when what came after it has been deleted
  */
 export async function watchTask(
   { hub, sql, history }: { hub: EventHub; sql: Sql; history: TaskHistory },
@@ -80,6 +80,7 @@ export async function watchTask(
     wantedVersion = Math.max(wantedVersion, present.event.version);
     if (from === undefined) deliver(present, true);
     else if (from < present.event.version) await requireKept(history, taskId, from);
+    else if (from > present.event.version) throw aheadOfAll();
     else if (isFinal(present.event.status)) queue.end();
   } catch (error) {
     leave();

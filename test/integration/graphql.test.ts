@@ -310,6 +310,27 @@ test('reading backwards sees each task once, from the oldest on, and what was ad
   expect(second.data?.tasks.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });
 
+test('whoever names a place knows that the list goes on behind it', async () => {
+  const api = await startGraphqlApi();
+  await createTitles(api, ['1', '2', '3']);
+  const all = (await api.ask(ListTasks, {})).data?.tasks;
+  const before = all?.pageInfo.endCursor ?? null;
+  const newer = await api.ask(ListTasks, { before });
+  expect(titlesOf(newer.data?.tasks)).toEqual(['3', '2']);
+  expect(newer.data?.tasks.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+  const after = all?.pageInfo.startCursor ?? null;
+  const older = await api.ask(ListTasks, { after });
+  expect(older.data?.tasks.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
+});
+
+test('a variable that is not given leaves its field out of a literal', async () => {
+  const api = await startGraphqlApi();
+  const { data } = await api.ask(
+    'mutation ($ms: Int) { createTask(input: { title: "x", payload: { durationMs: $ms } }) { payload } }',
+  );
+  expect(data).toEqual({ createTask: { payload: {} } });
+});
+
 test('a page has 20 tasks when nothing is said, and one of nothing has no cursors', async () => {
   const api = await startGraphqlApi();
   const empty = await api.ask(ListTasks, {});

@@ -197,6 +197,16 @@ describe('a bad id', () => {
     },
   );
 
+  test('is no bad one for being of another version: such a task is not there', async () => {
+    const rest = await startRest();
+    for (const id of [
+      '00000000-0000-0000-0000-000000000001',
+      'ffffffff-ffff-ffff-ffff-ffffffffffff',
+    ]) {
+      expect((await rest.get(`${TASKS}/${id}`)).status).toBe(404);
+    }
+  });
+
   test.each(['/api/v1/tasks/%', '/api/v1/tasks/%zz', '/%ff'])(
     'in a path that cannot be decoded is refused: %s',
     async (url) => {

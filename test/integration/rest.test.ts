@@ -47,7 +47,7 @@ describe('POST /tasks', () => {
       priority: 'LOW',
       type: 'simulate',
       payload: { durationMs: 5 },
-      run_at: at.toISOString().replace('Z', '+00:00'),
+      run_at: at.toISOString().replace('Z', '+00:00').replace('T', 't'),
       ttl_seconds: 120,
       max_attempts: 7,
       timeout_seconds: 60,

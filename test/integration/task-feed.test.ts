@@ -181,6 +181,16 @@ update tasks set version = 3000 where id = $1`,
     }
   });
 
+  test('refuses a cursor that the task has not got to', async () => {
+    const task = await app.create();
+    const { event, ...change } = await next(await app.feed.watchTask(task.id));
+    const ahead = cursorOf({ ...change, event: { ...event, version: event.version + 1 } });
+    await expect(app.feed.watchTask(task.id, ahead)).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      issues: [{ path: ['after'], message: 'is ahead of every change that there is' }],
+    });
+  });
+
   test('ends for all who watch when the feed is closed', async () => {
     const task = await app.create();
     const changes = await app.feed.watchTask(task.id);
