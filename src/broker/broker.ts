@@ -34,8 +34,11 @@ export interface Broker {
     onTask: (delivery: TaskDelivery) => void;
   }): Promise<TaskConsumer>;
 
-  /** Number of messages that wait in the queue and have not been handed to a consumer. @throws BrokerUnavailable */
-  queueDepth(priority: TaskPriority): Promise<number>;
+  /**
+   * Number of messages that wait in the queue and have not been handed to a consumer; undefined where the broker did not
+   * get to know in time. @throws BrokerUnavailable
+   */
+  queueDepth(priority: TaskPriority): Promise<number | undefined>;
 
   /** Announces changes, in this order. Best effort: never throws, and what gets lost is healed from the database. */
   publishEvents(changes: readonly TaskChange[]): void;

@@ -120,7 +120,7 @@ async function startLoaded(): Promise<{ depths: () => readonly number[]; memory:
     ready: true,
     async queueDepth(priority) {
       const depth = await memory.queueDepth(priority);
-      if (priority === 'MEDIUM') depths.push(depth);
+      if (priority === 'MEDIUM' && depth !== undefined) depths.push(depth);
       return depth;
     },
   });
@@ -140,7 +140,7 @@ function load(memory: Broker): void {
   let ended = false;
   const loading = (async () => {
     while (!ended) {
-      if ((await memory.queueDepth('MEDIUM')) < 300) {
+      if (((await memory.queueDepth('MEDIUM')) ?? 0) < 300) {
         await Promise.all(Array.from({ length: 50 }, () => create()));
       } else await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -343,6 +343,15 @@ describe('when somebody deletes or declares things by hand', () => {
     expect(await broker.queueDepth('LOW')).toBe(1);
   });
 
+  test('the depth of a queue that may only be too slow to tell it is not known', async () => {
+    const { broker } = await open();
+    await vi.waitFor(() => expect(broker.ready).toBe(true));
+    // What RabbitMQ says of such a queue as well.
+    expect(await broker.queueDepth('HIGH')).toBeUndefined();
+    await consume(broker, { HIGH: 1 });
+    await vi.waitFor(async () => expect(await broker.queueDepth('HIGH')).toBe(0));
+  });
+
   test('asking for the depth of a deleted queue fails until it is there again', async () => {
     const { broker, names, admin } = await open();
     const channel = await admin();
@@ -557,7 +566,8 @@ describe('closing', () => {
     for (const delivery of held) delivery.ack();
     await broker.close();
     await stream.takeMany(2_000);
-    expect(await other.broker.queueDepth('HIGH')).toBe(0);
+    await consume(other.broker, { HIGH: 1 });
+    await vi.waitFor(async () => expect(await other.broker.queueDepth('HIGH')).toBe(0));
   });
 });
 
