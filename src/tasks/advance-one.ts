@@ -12,6 +12,11 @@ export type AdvanceOne = (transition: Transition) => Promise<Outcome>;
 /** What became of a transition: the change, or what the row was seen to be when its guard no longer held. */
 export type Outcome = { change: TaskChange } | { change: undefined; seen: Glance };
 
+/** Others of its batch were changed before the database failed. */
+interface Failed {
+  error: unknown;
+}
+
 /** Batches on their way at a time: one is computed while the next is committed. */
 const MAX_IN_FLIGHT = 2;
 /** A statement costs as much as twenty of its rows: so many share it. */
@@ -29,7 +34,7 @@ const BATCHES = 2;
  */
 export function createAdvanceOne(options: { sql: Sql; advance: Advance }): AdvanceOne {
   const { sql, advance } = options;
-  const inBatch = createMicroBatch<Transition, Outcome>({
+  const inBatch = createMicroBatch<Transition, Outcome | Failed>({
     run: tryAll,
     weigh: () => 1,
     maxWeight: MAX_ROWS,
@@ -39,24 +44,33 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
     isShared: isUnavailable,
   });
 
-  async function tryAll(transitions: readonly Transition[]): Promise<Outcome[]> {
+  async function tryAll(transitions: readonly Transition[]): Promise<(Outcome | Failed)[]> {
     const changes = new Map<string, TaskChange>();
     const undone = () => transitions.filter(({ taskId }) => !changes.has(taskId));
-    for (let tries = 1; tries <= TRIES && undone().length > 0; tries += 1) {
-      for (const change of happened(await advance(undone(), { skipLocked: true }))) {
-        changes.set(change.task.id, change);
+    const outcomes = (ofUndone: (taskId: string) => Outcome | Failed) =>
+      transitions.map(({ taskId }): Outcome | Failed => {
+        const change = changes.get(taskId);
+        return change === undefined ? ofUndone(taskId) : { change };
+      });
+    try {
+      for (let tries = 1; tries <= TRIES && undone().length > 0; tries += 1) {
+        for (const change of happened(await advance(undone(), { skipLocked: true }))) {
+          changes.set(change.task.id, change);
+        }
       }
+      const seen = await glanceAt(sql, undone().map(toId));
+      return outcomes((taskId) => ({ change: undefined, seen: seen(taskId) }));
+    } catch (error) {
+      // Those that are committed have happened, whatever becomes of the others.
+      if (changes.size === 0) throw error;
+      return outcomes(() => ({ error }));
     }
-    const seen = await glanceAt(sql, undone().map(toId));
-    return transitions.map(({ taskId }): Outcome => {
-      const change = changes.get(taskId);
-      return change === undefined ? { change, seen: seen(taskId) } : { change };
-    });
   }
 
   return async (transition) => {
     for (let batches = 1; ; batches += 1) {
       const outcome = await inBatch(transition);
+      if ('error' in outcome) throw outcome.error;
       if (outcome.change !== undefined || !mayStillHold(transition.guard, outcome.seen)) {
         return outcome;
       }

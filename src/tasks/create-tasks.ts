@@ -1,5 +1,5 @@
 import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
-import { isUnavailable } from '../domain/errors.ts';
+import { AppError, isUnavailable } from '../domain/errors.ts';
 import type { NewTask } from '../domain/new-task.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
 import type { Database } from '../store/database.ts';
@@ -77,7 +77,7 @@ export function createTaskCreator(options: { database: Database; broker: Broker 
       return await database.transaction((tx) => store(tx, groups, 'PENDING'));
     } catch (error) {
       // Nothing goes out early for a while: its message might be about nothing again, and a worker would wait for it.
-      clock.forget();
+      if (!(error instanceof AppError) || isUnavailable(error)) clock.forget();
       if (!(error instanceof BrokerUnavailable)) throw error;
       return database.transaction((tx) => store(tx, groups, 'NEW'));
     }

@@ -92,3 +92,22 @@ test('what is left undone says why, and a guard that failed costs no statement o
   // Tried once more together.
   expect(calls).toEqual([3, 2]);
 });
+
+test('what was committed before the database failed its batch has happened', async () => {
+  const { id } = await app.create();
+  const gone = '01890000-0000-7000-8000-000000000000';
+  const failing = createAdvanceOne({
+    advance: app.advance,
+    sql: {
+      run: async () => {
+        throw new Error('away');
+      },
+    },
+  });
+  const [done, undone] = await Promise.allSettled([
+    failing(claim(id, WORKER)),
+    failing(claim(gone, WORKER)),
+  ]);
+  expect(done).toMatchObject({ value: { change: { task: { status: 'IN_PROGRESS' } } } });
+  expect(undone).toMatchObject({ status: 'rejected', reason: { message: 'away' } });
+});
