@@ -44,15 +44,19 @@ export function withTaskRetry(policy: RetryPolicy, retry: TaskRetry | null): Ret
 
 /**
  * Milliseconds to wait after failed attempt number `attempt` (from 1): exponential up to the cap, then up to
- * `jitter` of it taken off.
+ * `jitter` of it taken off. A year at most, whatever a handler's policy says, and also where that is no number.
  * @param random a number in [0, 1)
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: number): number {
   // Not Infinity, or a base of 0 would make it NaN.
   const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE);
-  const full = Math.min(policy.capMs, policy.baseMs * growth);
-  return Math.round(full * (1 - policy.jitter * random));
+  const full = Math.min(policy.capMs, policy.baseMs * growth, YEAR_MS);
+  const delayMs = Math.round(full * (1 - policy.jitter * random));
+  return Number.isNaN(delayMs) ? YEAR_MS : Math.max(0, delayMs);
 }
+
+/** Further than that no time that a task can wait for lies ahead. */
+const YEAR_MS = 366 * 86_400_000;
 
 /** What follows a failed run: another attempt later, or FAILED. */
 export function afterFailure(
@@ -67,19 +71,23 @@ export function afterFailure(
 /**
  * What follows a claim by a worker that has no handler for the type. In a deploy that adds a type there are others that
  * know it, or will be soon: the task waits for them, for longer each time, with its attempt. After a day it is FAILED.
- * @param run.version tells how often that has been, more or less: each time costs three changes
+ * @param options.before how often that has been before, since a client last retried the task
  */
 export function afterUnknownType(
   run: Claim & { readonly attempt: number },
-  { type, random }: { type: string; random: number },
+  { type, before, random }: { type: string; before: number; random: number },
 ): Transition {
-  const reason = `This worker has no handler for ${type}.`;
-  const times = Math.floor(run.version / 3);
-  if (times <= MAX_UNKNOWN_TIMES) {
-    return decline(run, backoffMs(UNKNOWN_POLICY, times, random), reason);
+  const reason = unknownType(type);
+  if (before < MAX_UNKNOWN_TIMES) {
+    return decline(run, backoffMs(UNKNOWN_POLICY, before + 1, random), reason);
   }
   const error = { name: 'UnknownType', message: reason, stack: null, attempt: run.attempt };
   return fail(run, { error, outcome: 'FAILED' });
+}
+
+/** The reason of each event with which a task was given back for want of a handler. */
+export function unknownType(type: string): string {
+  return `This worker has no handler for ${type}.`;
 }
 
 const UNKNOWN_POLICY = { baseMs: 5_000, factor: 2, capMs: 3_600_000, jitter: 0.2 };

@@ -136,7 +136,7 @@ export function release(claim: Claim): Transition {
   };
 }
 
-/** IN_PROGRESS → NEW. The worker has no handler for the task; its attempt is not used up, and it has not started. */
+/** IN_PROGRESS → NEW. No handler of the worker has seen the task: its attempt is not used up, and it has not started. */
 export function decline(claim: Claim, delayMs: number, reason: string): Transition {
   return {
     ...held(claim),

@@ -33,6 +33,12 @@ export async function changesOfEach(
   return histories;
 }
 
+/** How often a task was given back for this reason, since a client last retried it. */
+export async function timesGivenBack(sql: Sql, taskId: string, reason: string): Promise<number> {
+  const [row] = await sql.run<{ times: number }>(TIMES_GIVEN_BACK, [taskId, reason]);
+  return row?.times ?? 0;
+}
+
 /** Seqs from the first to the last, both included. */
 export interface Range {
   readonly first: bigint;
@@ -143,6 +149,17 @@ cross join lateral (
   limit ${PAGE}
 ) c
 order by r.ordinal, c."eventVersion"`,
+};
+
+const TIMES_GIVEN_BACK: Statement = {
+  name: 'times_given_back',
+  text: `
+select count(*)::int as times
+from task_events e
+where e.task_id = $1 and e.reason = $2 and e.version > coalesce((
+  select max(retried.version) from task_events retried
+  where retried.task_id = $1 and retried.previous_status::text in ('FAILED', 'CANCELLED')
+), 0)`,
 };
 
 const HORIZON: Statement = { name: 'event_horizon', text: 'select seq from event_horizon' };

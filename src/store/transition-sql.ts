@@ -114,8 +114,8 @@ function changesOf({ guard, patch, given }: TransitionKind): Record<string, stri
       expires_at: 'null',
     }),
     ...(workerDeaths && { worker_deaths: `t.worker_deaths + ${workerDeaths}` }),
-    // The first attempt, which is not counted any more, was the only one to have started it.
-    ...(unseen && { started_at: 'case when t.attempt > 1 then t.started_at end' }),
+    // The claim has put its own time in place of that of the run before, if there was one that a handler saw.
+    ...(unseen && { started_at: LATEST_SEEN_RUN }),
     ...(given.includes('run_after_ms') && {
       run_at: `now() + l.run_after_ms * interval '1 ms'`,
     }),
@@ -134,6 +134,13 @@ function changesOf({ guard, patch, given }: TransitionKind): Record<string, stri
     ...(given.includes('error') && { error: 'l.error' }),
   };
 }
+
+const LATEST_SEEN_RUN = `(
+    select max(begun.at)
+    from task_events begun
+    join task_events ended on ended.task_id = begun.task_id and ended.version = begun.version + 1
+    where begun.task_id = t.id and begun.status::text = 'IN_PROGRESS' and ended.reason is distinct from l.reason
+  )`;
 
 /** What the event of a transition says beyond what its task does. */
 function eventOf({ outcome, given }: TransitionKind) {

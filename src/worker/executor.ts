@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TaskDelivery } from '../broker/broker.ts';
+import { isUnavailable } from '../domain/errors.ts';
 import {
   afterFailure,
   afterUnknownType,
   DEFAULT_RETRY_POLICY,
+  unknownType,
   withTaskRetry,
 } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
-import { complete, release, type Transition } from '../domain/transitions.ts';
+import { complete, decline, fail, release, type Transition } from '../domain/transitions.ts';
 import type { AdvanceOne } from '../tasks/advance-one.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
@@ -28,11 +30,14 @@ export function createExecutor(options: {
   runs: Runs;
   progress: ProgressWriter;
   workerId: () => string | undefined;
+  /** How often a task was given back for this reason, since a client last retried it. */
+  timesGivenBack: (taskId: string, reason: string) => Promise<number>;
   onDueAgain: () => void;
   random: () => number;
   log: Logger;
 }): (delivery: TaskDelivery) => Promise<void> {
-  const { advance, handlers, runs, progress, workerId, onDueAgain, random, log } = options;
+  const { advance, handlers, runs, progress, workerId, timesGivenBack, onDueAgain, random, log } =
+    options;
 
   return async function execute(delivery) {
     const task = await claimOrGiveBack(delivery);
@@ -63,7 +68,7 @@ export function createExecutor(options: {
     const early = setTimeout(() => delivery.ackEarly(), EARLY_ACK_MS);
     try {
       const result = await runTask(run);
-      const transition = settlement(run, result);
+      const transition = await settlement(run, result);
       if (transition !== undefined) await settle(transition, run);
       else if (run.abortReason() === 'LOST') logLost(run);
     } finally {
@@ -89,15 +94,19 @@ export function createExecutor(options: {
     }
   }
 
-  function settlement(run: Run, result: RunResult): Transition | undefined {
+  async function settlement(run: Run, result: RunResult): Promise<Transition | undefined> {
     switch (result.kind) {
       case 'RETURNED':
         return complete(run, result.result);
       case 'UNKNOWN': {
         const { id, type, attempt } = run.task;
         log.warn({ taskId: id, type }, 'has no handler for this type');
-        return afterUnknownType({ ...run, attempt }, { type, random: random() });
+        // While the database does not tell: as if it were the first time, to come back soon.
+        const before = await timesGivenBack(id, unknownType(type)).catch(() => 0);
+        return afterUnknownType({ ...run, attempt }, { type, before, random: random() });
       }
+      case 'UNSEEN':
+        return decline(run, 0, 'The worker shut down before it ran the task.');
       case 'ABANDONED':
         return run.abortReason() === 'SHUTDOWN' ? release(run) : undefined;
       case 'FAILED': {
@@ -112,11 +121,13 @@ export function createExecutor(options: {
 
   /**
    * Keeps trying while the database is away: the outcome is known, and must not be lost for want of a connection. A
-   * worker that goes does so for some time as well, and then leaves the task to others.
+   * worker that goes does so for some time as well, and then leaves the task to others. What the database refuses again
+   * and again would keep the slot for ever: then it is that which the task fails with.
    */
-  async function settle(transition: Transition, run: Run): Promise<void> {
+  async function settle(wanted: Transition, run: Run): Promise<void> {
     const { taskId } = run;
-    for (let tries = 1; ; tries += 1) {
+    let transition = wanted;
+    for (let tries = 1, refusals = 0; ; tries += 1) {
       try {
         const { change } = await advance(transition);
         if (change?.event.status === 'NEW') onDueAgain();
@@ -130,13 +141,22 @@ export function createExecutor(options: {
         const what = givesUp ? 'could not settle; others may run it again' : 'could not settle yet';
         log.warn({ err: error, taskId }, what);
         if (givesUp) return;
+        if (!isUnavailable(error)) refusals += 1;
+        if (refusals === MAX_REFUSALS) transition = notStored(run);
         await sleep(SETTLE_RETRY_MS);
       }
     }
   }
 }
 
+function notStored(run: Run): Transition {
+  const message = 'The outcome of the run could not be stored.';
+  const error = { name: 'NotStored', message, stack: null, attempt: run.task.attempt };
+  return fail(run, { error, outcome: 'FAILED' });
+}
+
 /** Well below the shortest consumer timeout that anybody sets. */
 const EARLY_ACK_MS = 30_000;
 const REQUEUE_DELAY_MS = 500;
 const SETTLE_RETRY_MS = 500;
+const MAX_REFUSALS = 5;

@@ -17,7 +17,10 @@ export interface TaskHandler extends TaskType {
 
 export interface RunContext {
   readonly task: RunningTask;
-  /** Fires when the task is cancelled, runs out of time, is lost to another worker, or the worker shuts down. */
+  /**
+   * Fires when the task is cancelled, runs out of time, is lost to another worker, or the worker shuts down. Whoever
+   * stops for it throws: what a handler returns is its result, also after a shutdown has begun.
+   */
   readonly signal: AbortSignal;
   /**
    * Tells clients how far it is. Costs nothing to call often: it is stored five times a second at most, and the last

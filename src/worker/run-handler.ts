@@ -7,13 +7,14 @@ import { DoNotRetry, type RunContext, type TaskHandler } from './handler.ts';
 import type { Run } from './runs.ts';
 
 /**
- * How a handler's run went. `ABANDONED`: it was told to stop, and there is nothing to say about it. `UNKNOWN`: this worker
- * has no handler for the type.
+ * How a handler's run went. `ABANDONED`: it was told to stop, and there is nothing to say about it. `UNSEEN`: it did not
+ * begin, since the worker shuts down. `UNKNOWN`: this worker has no handler for the type.
  */
 export type RunResult =
   | { kind: 'RETURNED'; result: Json }
   | { kind: 'FAILED'; failure: Failure; retryable: boolean }
   | { kind: 'ABANDONED' }
+  | { kind: 'UNSEEN' }
   | { kind: 'UNKNOWN' };
 
 /** How long an aborted handler may take to come back before its slot is freed without it. */
@@ -26,7 +27,7 @@ export async function runHandler(
   context: Pick<RunContext, 'progress' | 'log'>,
 ): Promise<RunResult> {
   const { task, signal } = run;
-  if (signal.aborted) return aborted(run);
+  if (signal.aborted) return run.abortReason() === 'SHUTDOWN' ? { kind: 'UNSEEN' } : aborted(run);
   if (handler === undefined) return { kind: 'UNKNOWN' };
   const timer =
     task.timeoutSeconds === null
@@ -81,21 +82,35 @@ function failed(run: Run, thrown: unknown): RunResult {
   return {
     kind: 'FAILED',
     failure: { error: toTaskError(thrown, run.task.attempt), outcome: 'FAILED' },
-    retryable: !(thrown instanceof DoNotRetry),
+    retryable: !isNotToBeRetried(thrown),
   };
+}
+
+function isNotToBeRetried(thrown: unknown): boolean {
+  try {
+    return thrown instanceof DoNotRetry;
+  } catch {
+    return false;
+  }
 }
 
 const MAX_MESSAGE = 10_000;
 
 /** Whatever was thrown, as it can be stored. */
 function toTaskError(thrown: unknown, attempt: number): TaskError {
-  const error = thrown instanceof Error ? thrown : new Error(describe(thrown));
-  return {
-    name: storableText(error.name, MAX_MESSAGE),
-    message: storableText(error.message, MAX_MESSAGE),
-    stack: error.stack === undefined ? null : storableText(error.stack, MAX_MESSAGE),
-    attempt,
-  };
+  try {
+    const { name, message, stack } = thrown instanceof Error ? thrown : new Error(describe(thrown));
+    return {
+      name: storableText(String(name), MAX_MESSAGE),
+      message: storableText(String(message), MAX_MESSAGE),
+      stack: stack === undefined ? null : storableText(String(stack), MAX_MESSAGE),
+      attempt,
+    };
+  } catch {
+    // To look at it runs code of its own: a getter, a proxy, its way of being inspected.
+    const message = 'The handler threw something that cannot be described.';
+    return { name: 'Error', message, stack: null, attempt };
+  }
 }
 
 function describe(thrown: unknown): string {

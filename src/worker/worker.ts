@@ -3,6 +3,7 @@ import type { Broker, TaskDelivery } from '../broker/broker.ts';
 import type { TaskPriority } from '../domain/task.ts';
 import { release } from '../domain/transitions.ts';
 import type { Database } from '../store/database.ts';
+import { timesGivenBack } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
 import { type Advance, createAdvance } from '../tasks/advance.ts';
 import { createAdvanceOne } from '../tasks/advance-one.ts';
@@ -81,6 +82,7 @@ export async function startWorker(options: {
     runs,
     progress: createProgressWriter({ sql: database, broker, log }),
     workerId: liveness.workerId,
+    timesGivenBack: (taskId, reason) => timesGivenBack(database, taskId, reason),
     onDueAgain: dispatcher.wake,
     random,
     log,

@@ -90,11 +90,13 @@ describe('a task with a deadline', () => {
       await app.create({ ttlSeconds: 60 }),
     ];
     const running = (await apply(t.claim(started.id, WORKER)))?.task ?? started;
-    await apply(t.retryLater({ taskId: started.id, version: running.version }, FAILURE, 0));
-    for (const { id } of [fresh, started]) {
+    // A drained worker gives the attempt back as well.
+    await apply(t.release({ taskId: started.id, version: running.version }));
+    for (const { id } of [fresh, started, fresh, started]) {
       const claimed = (await apply(t.claim(id, WORKER)))?.task ?? fresh;
       await apply(t.decline({ taskId: id, version: claimed.version }, 0, 'no handler'));
     }
+    expect((await app.service.get(started.id)).startedAt).toEqual(running.startedAt);
     for (const task of [fresh, started]) await missDeadline(app.database, task);
     expect((await apply(t.expire(fresh.id)))?.task).toMatchObject(EXPIRED);
     expect(await apply(t.expire(started.id))).toBeUndefined();

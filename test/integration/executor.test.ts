@@ -1,5 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { TaskDelivery } from '../../src/broker/broker.ts';
+import { claim, release } from '../../src/domain/transitions.ts';
+import { timesGivenBack } from '../../src/store/event-queries.ts';
 import type { Advance } from '../../src/tasks/advance.ts';
 import { createAdvanceOne } from '../../src/tasks/advance-one.ts';
 import { createExecutor } from '../../src/worker/executor.ts';
@@ -64,6 +66,64 @@ test('a task of a type that this worker has no handler for is left to others, wi
   );
 });
 
+test('what counts is how often a worker had no handler since a client last retried the task', async () => {
+  const task = await app.create({ maxAttempts: 100 });
+  const declineTimes = async (times: number) => {
+    for (let i = 0; i < times; i += 1) {
+      await executor(app.advance, {})(delivery(task.id));
+      await app.database.run({ text: 'update tasks set run_at = now() where id = $1' }, [task.id]);
+    }
+  };
+  // Each costs three changes as well.
+  for (let attempt = 1; attempt <= 40; attempt += 1) {
+    const [claimed] = await app.advance([claim(task.id, WORKER)]);
+    await app.advance([release({ taskId: task.id, version: claimed?.task.version ?? 0 })]);
+  }
+  await declineTimes(1);
+  expect((await app.service.get(task.id)).status).toBe('NEW');
+  await declineTimes(34);
+  expect(await app.service.get(task.id)).toMatchObject({
+    status: 'FAILED',
+    error: { name: 'UnknownType' },
+  });
+  await app.service.retry(task.id);
+  await declineTimes(1);
+  expect((await app.service.get(task.id)).status).toBe('NEW');
+});
+
+test('an outcome that the database refuses again and again fails the task, and leaves the slot', async () => {
+  const task = await app.create({ maxAttempts: 5 });
+  const execute = executor(async (transitions, options) => {
+    if (transitions.some(({ patch }) => patch.status === 'COMPLETED')) throw new Error('refused');
+    return app.advance(transitions, options);
+  });
+  await execute(delivery(task.id));
+  expect(await app.service.get(task.id)).toMatchObject({
+    status: 'FAILED',
+    error: { name: 'NotStored', attempt: 1 },
+  });
+  expect(settled).toEqual(['ack']);
+});
+
+test('a task that no handler has seen when the worker shuts down keeps its deadline', async () => {
+  const [unseen, seen] = [
+    await app.create({ ttlSeconds: 60 }),
+    await app.create({ ttlSeconds: 60 }),
+  ];
+  const [claimed] = await app.advance([claim(seen.id, WORKER)]);
+  await app.advance([release({ taskId: seen.id, version: claimed?.task.version ?? 0 })]);
+  const runs = createRuns();
+  runs.shutDown();
+  const ran: string[] = [];
+  const simulate = { description: 'a test', run: async () => void ran.push('run') };
+  for (const { id } of [unseen, seen]) {
+    await executor(app.advance, { simulate }, runs)(delivery(id));
+  }
+  expect(ran).toEqual([]);
+  expect(await app.service.get(unseen.id)).toMatchObject({ status: 'NEW', startedAt: null });
+  expect((await app.service.get(seen.id)).startedAt).toEqual(claimed?.task.startedAt);
+});
+
 test('a message is given back when the database cannot be asked', async () => {
   await executor(async () => {
     throw new Error('away');
@@ -74,13 +134,15 @@ test('a message is given back when the database cannot be asked', async () => {
 function executor(
   advance: Advance,
   handlers: TaskHandlers = { simulate: { description: 'a test', run: async () => 'done' } },
+  runs = createRuns(),
 ) {
   return createExecutor({
     advance: createAdvanceOne({ sql: app.database, advance }),
     handlers,
-    runs: createRuns(),
+    runs,
     progress: createProgressWriter({ sql: app.database, broker: app.broker, log: app.logs.log }),
     workerId: () => WORKER,
+    timesGivenBack: (taskId, reason) => timesGivenBack(app.database, taskId, reason),
     onDueAgain: () => {},
     random: () => 0,
     log: app.logs.log,

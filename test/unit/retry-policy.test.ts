@@ -33,14 +33,23 @@ describe('the delay before the next attempt', () => {
     expect(backoffMs(policy, 1, 0.5)).toBe(750);
     expect(backoffMs(policy, 1, 0.999)).toBeGreaterThanOrEqual(500);
   });
+
+  test('is a year at most, whatever a policy says', () => {
+    const year = 366 * 86_400_000;
+    const endless = { baseMs: 1_000, factor: 2, capMs: Number.POSITIVE_INFINITY, jitter: 0 };
+    expect(backoffMs(endless, 3, 0)).toBe(4_000);
+    expect(backoffMs(endless, 5_000, 0)).toBe(year);
+    expect(backoffMs({ ...endless, baseMs: Number.NaN }, 1, 0)).toBe(year);
+    expect(backoffMs({ ...endless, baseMs: -5 }, 1, 0)).toBe(0);
+  });
 });
 
 describe('a task of a type that the worker does not know', () => {
-  const whatFollows = (version: number) =>
-    afterUnknownType({ taskId: 'a', version, attempt: 1 }, { type: 'new', random: 0 });
+  const whatFollows = (before: number) =>
+    afterUnknownType({ taskId: 'a', version: 3, attempt: 1 }, { type: 'new', before, random: 0 });
 
   test('waits for one that does, for longer each time, and keeps its attempt', () => {
-    const patches = [3, 6, 9, 60].map((version) => whatFollows(version).patch);
+    const patches = [0, 1, 2, 19].map((before) => whatFollows(before).patch);
     expect(patches).toEqual(
       [5_000, 10_000, 20_000, 3_600_000].map((runAfterMs) => {
         return { status: 'NEW', attemptDelta: -1, runAfterMs, unseen: true };
@@ -49,8 +58,8 @@ describe('a task of a type that the worker does not know', () => {
   });
 
   test('is FAILED at last, and says why', () => {
-    expect(whatFollows(3 * 34).patch.status).toBe('NEW');
-    expect(whatFollows(3 * 35).patch).toMatchObject({
+    expect(whatFollows(33).patch.status).toBe('NEW');
+    expect(whatFollows(34).patch).toMatchObject({
       status: 'FAILED',
       error: { name: 'UnknownType', message: 'This worker has no handler for new.' },
     });

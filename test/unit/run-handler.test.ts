@@ -19,15 +19,18 @@ test('a handler that ignores its signal loses its slot after a while, and its re
 });
 
 test('a run that was aborted before it began does not begin', async () => {
-  let began = false;
-  const { ended } = start(
-    async () => {
-      began = true;
-    },
-    (run) => run.abort('SHUTDOWN'),
-  );
-  expect(await ended).toEqual({ kind: 'ABANDONED' });
-  expect(began).toBe(false);
+  const began: string[] = [];
+  for (const [reason, kind] of [
+    ['SHUTDOWN', 'UNSEEN'],
+    ['CANCELLED', 'ABANDONED'],
+  ] as const) {
+    const { ended } = start(
+      async () => void began.push(reason),
+      (run) => run.abort(reason),
+    );
+    expect(await ended).toEqual({ kind });
+  }
+  expect(began).toEqual([]);
 });
 
 test('an abort that comes after the handler has returned is nobody’s fault', async () => {
@@ -55,7 +58,21 @@ test('what was finished while the worker shuts down is kept, what was cancelled 
 
 test('whatever is thrown becomes an error that can be stored', async () => {
   const thrown = Object.assign(new Error(`a\0b${'x'.repeat(20_000)}\ud800`), { name: 'Odd\0' });
-  for (const odd of [thrown, 'text', undefined, null, { toString: null }]) {
+  const hostile = Object.defineProperty(new Error(), 'message', {
+    get() {
+      throw new Error('nothing to see here');
+    },
+  });
+  const shut = new Proxy(
+    {},
+    {
+      getPrototypeOf() {
+        throw new Error('closed');
+      },
+    },
+  );
+  const odds = [thrown, 'text', undefined, null, { toString: null }, hostile, shut];
+  for (const odd of odds) {
     const result = await start(() => Promise.reject(odd)).ended;
     if (result.kind !== 'FAILED') throw new Error('did not fail');
     const text = JSON.stringify(result.failure.error);
