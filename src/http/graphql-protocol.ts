@@ -46,8 +46,20 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
 
   async function subscribe(args: ExecutionArgs) {
     const { subscribe, ...target } = pipelineOf(args);
+    const { id, connection } = target;
+    connection.latest.set(id, args);
     const result = await subscribe(args);
-    return isLive(result) ? pushResults(result, target) : refusal(result);
+    if (connection.latest.get(id) !== args) {
+      if (isLive(result)) result.read(NOBODY).leave();
+      return overtaken(target);
+    }
+    if (!isLive(result)) {
+      connection.latest.delete(id);
+      return refusal(result);
+    }
+    const results = pushResults(result, target);
+    if (connection.latest.get(id) === args) connection.results.set(id, results);
+    return results;
   }
 
   const server = makeServer<undefined, Connection>({
@@ -94,7 +106,12 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
 
   return {
     opened(socket, outlet) {
-      const connection = { outlet, open: new Set<Reading>() };
+      const connection: Connection = {
+        outlet,
+        open: new Set(),
+        latest: new Map(),
+        results: new Map(),
+      };
       const closed = server.opened(socket, connection);
       return async (code, reason) => {
         await closed(code, reason);
@@ -114,6 +131,12 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
 interface Connection {
   readonly outlet: Outlet;
   readonly open: Set<Reading>;
+  /**
+   * The latest subscription of each id, and its results. A client may use an id again as soon as it has completed it, also
+   * before that had begun; the protocol then takes the two for one.
+   */
+  readonly latest: Map<string, ExecutionArgs>;
+  readonly results: Map<string, AsyncIterator<ExecutionResult, undefined>>;
 }
 
 /** Where the results of a subscription go. */
@@ -144,29 +167,53 @@ function refusal({ errors = [] }: ExecutionResult): AsyncIterableIterator<never,
   };
 }
 
+/** Who subscribed had left before it began, and then used the id again: whatever the protocol does to it means that one. */
+function overtaken({ id, connection }: Target): AsyncIterableIterator<never, undefined> {
+  return {
+    next: () => new Promise(() => {}),
+    async return() {
+      await connection.results.get(id)?.return?.();
+      return DONE;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+const NOBODY = { take: () => false, end: () => {} };
+
 /** Sends the results past the protocol, which would render each of them anew, and tells it only how they end. */
 function pushResults(
   { read }: LiveResult,
-  { id, connection: { outlet, open } }: Target,
+  { id, connection: { outlet, open, latest, results } }: Target,
 ): AsyncIterableIterator<ExecutionResult, undefined> {
   const ended = Promise.withResolvers<{ done: true; value: undefined }>();
   const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
   const reading = read({
     take: (result) => outlet.push(head, result, reading.resume),
     end(error) {
-      open.delete(reading);
+      forget();
       if (error === undefined) ended.resolve(DONE);
       else ended.reject(error);
     },
   });
   open.add(reading);
+
+  function forget() {
+    open.delete(reading);
+    // It was not overtaken before it began, so the id is still its own.
+    latest.delete(id);
+    results.delete(id);
+  }
+
   return {
     next() {
       reading.resume();
       return ended.promise;
     },
     async return() {
-      open.delete(reading);
+      forget();
       reading.leave();
       ended.resolve(DONE);
       return DONE;
