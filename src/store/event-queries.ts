@@ -2,7 +2,13 @@ import type { Task, TaskChange } from '../domain/task.ts';
 import type { TaskFilter } from '../domain/task-filter.ts';
 import { filterSql } from './filter-sql.ts';
 import type { Sql, Statement } from './sql.ts';
-import { type ChangeRow, EVENT_COLUMNS, LIGHT_TASK_COLUMNS, toChange } from './task-rows.ts';
+import {
+  type ChangeRow,
+  EVENT_COLUMNS,
+  LIGHT_TASK_COLUMNS,
+  SLIGHT_TASK_COLUMNS,
+  toChange,
+} from './task-rows.ts';
 
 /** How many changes a read brings at most. Part of the statements: their plans must count on it. */
 export const PAGE = 500;
@@ -77,7 +83,7 @@ export async function matchingChangesWithin(
 select c.*
 from unnest(${firsts}, ${lasts}) as r(first, last)
 cross join lateral (
-  select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
+  select ${SLIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
   from task_events e
   join tasks t on t.id = e.task_id
   where e.seq between r.first and r.last and ${text}
@@ -92,18 +98,26 @@ limit ${PAGE}`,
   return rows.map(toChange);
 }
 
-/** The seqs that are missing among the latest changes, and the newest that is there (0 when there is none). */
+/**
+ * The seqs that are missing among the latest changes, the newest that is there (0 when there is none), and the greatest
+ * that was ever deleted (0 when none was).
+ */
 export async function recentGaps(
   sql: Sql,
-): Promise<{ newest: bigint; gaps: Range[]; snapshot: Snapshot }> {
-  const [row] = await sql.run<SnapshotRow & { newest: string; firsts: string[]; lasts: string[] }>(
-    RECENT_GAPS,
-  );
+): Promise<{ newest: bigint; gaps: Range[]; snapshot: Snapshot; horizon: bigint }> {
+  const [row] = await sql.run<
+    SnapshotRow & { newest: string; firsts: string[]; lasts: string[]; horizon: string }
+  >(RECENT_GAPS);
   const gaps = row?.firsts.map((first, i) => ({
     first: BigInt(first),
     last: BigInt(row.lasts[i] ?? first),
   }));
-  return { newest: BigInt(row?.newest ?? 0), gaps: gaps ?? [], snapshot: toSnapshot(row) };
+  return {
+    newest: BigInt(row?.newest ?? 0),
+    gaps: gaps ?? [],
+    snapshot: toSnapshot(row),
+    horizon: BigInt(row?.horizon ?? 0),
+  };
 }
 
 /** The greatest seq that was ever deleted; 0 when none was. */
@@ -141,7 +155,7 @@ const AFTER_VERSION: Statement = {
 select r.ordinal::int as ordinal, c.*
 from unnest($1::uuid[], $2::int[]) with ordinality as r(task_id, version, ordinal)
 cross join lateral (
-  select ${LIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
+  select ${SLIGHT_TASK_COLUMNS}, ${EVENT_COLUMNS}
   from task_events e
   join tasks t on t.id = e.task_id
   where e.task_id = r.task_id and e.version > r.version
@@ -224,24 +238,23 @@ const RECENT_GAPS: Statement = {
   name: 'recent_gaps',
   text: `
 select ${SNAPSHOT},
+  (select seq::text from event_horizon) as horizon,
   coalesce(max(e.seq), 0)::text as newest,
   coalesce(array_agg((e.before + 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as firsts,
   coalesce(array_agg((e.seq - 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as lasts
 from (
-  select recent.seq, lag(recent.seq) over (order by recent.seq) as before
+  -- Where there is none that is old enough, those before the first may be missing as well.
+  select recent.seq, lag(recent.seq, 1, case start.seq when 0 then 0::bigint end) over (order by recent.seq) as before
   from (
-    select e.seq
-    from task_events e
-    where e.seq >= (
-      select coalesce(max(o.seq), 0)
-      from (select max(seq) as seq from task_events) n
-      cross join unnest(array[${RECENT.join()}]) r(back)
-      cross join lateral (
-        select e.seq, e.at from task_events e where e.seq <= n.seq - r.back order by e.seq desc limit 1
-      ) o
-      -- None is open for as long as a minute: see the timeouts in database.ts.
-      where r.back = ${Math.max(...RECENT)} or o.at < now() - interval '1 minute'
-    )
-  ) recent
+    select coalesce(max(o.seq), 0) as seq
+    from (select max(seq) as seq from task_events) n
+    cross join unnest(array[${RECENT.join()}]) r(back)
+    cross join lateral (
+      select e.seq, e.at from task_events e where e.seq <= n.seq - r.back order by e.seq desc limit 1
+    ) o
+    -- None is open for as long as a minute: see the timeouts in database.ts.
+    where r.back = ${Math.max(...RECENT)} or o.at < now() - interval '1 minute'
+  ) start
+  cross join lateral (select e.seq from task_events e where e.seq >= start.seq) recent
 ) e`,
 };

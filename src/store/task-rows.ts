@@ -10,15 +10,19 @@ import {
 export const TASK_COLUMNS = taskColumns('t.payload, t.result');
 
 /** The same for those who read many tasks to pass them on: what is large is left out, and it is said which (`omitted`). */
-export const LIGHT_TASK_COLUMNS = taskColumns(`
+export const LIGHT_TASK_COLUMNS = lightColumns(MAX_CARRIED_LENGTH);
+
+/** The same for those who keep hundreds of tasks for one reader alone, for as long as that one does not read. */
+export const SLIGHT_TASK_COLUMNS = lightColumns(2 * 1_024);
+
+function lightColumns(maxLength: number): string {
+  // Not by the room it takes where it is stored: it is compressed there.
+  const isLarge = (column: LargeField) => `octet_length(t.${column}::text) > ${maxLength}`;
+  return taskColumns(`
     case when ${isLarge('payload')} then null else t.payload end as payload,
     case when ${isLarge('result')} then null else t.result end as result,
     array_remove(array[case when ${isLarge('payload')} then 'payload' end, case when ${isLarge('result')} then 'result' end], null)
       as omitted`);
-
-function isLarge(column: LargeField): string {
-  // Not by the room it takes where it is stored: it is compressed there.
-  return `octet_length(t.${column}::text) > ${MAX_CARRIED_LENGTH}`;
 }
 
 function taskColumns(large: string): string {

@@ -7,7 +7,7 @@ import type { Sql } from '../store/sql.ts';
 import { type Audience, createAudience } from './audience.ts';
 import type { EventHub } from './event-hub.ts';
 import { createRounds } from './rounds.ts';
-import { has, MAX_SEQ, positionOf, type SeqSet } from './seq-set.ts';
+import { allAfter, has, MAX_SEQ, positionOf, type SeqSet } from './seq-set.ts';
 import { createUnseenSeqs, type UnseenSeqs } from './unseen-seqs.ts';
 
 export interface Follower {
@@ -71,9 +71,13 @@ export async function followChanges({
     onDoubt: () => reader?.look(),
   });
   try {
-    const { newest, gaps, snapshot } = await recentGaps(sql);
-    const set = [...gaps, { first: newest + 1n, last: MAX_SEQ }];
-    reader = createReader({ unseen: createUnseenSeqs({ set, snapshot, now }), sql, log });
+    const at = now();
+    const { newest, gaps, snapshot, horizon } = await recentGaps(sql);
+    const passed = horizon > newest ? horizon : newest;
+    // Where the newest have been deleted, transactions that are still open may have taken some of what is between.
+    const between = passed > newest + 1n ? [{ first: newest + 1n, last: passed - 1n }] : [];
+    const set = [...gaps, ...between, ...allAfter(passed)];
+    reader = createReader({ unseen: createUnseenSeqs({ set, snapshot, at }), sql, log, now });
     await reader.look();
   } catch (error) {
     reader?.stop();
@@ -98,7 +102,17 @@ interface Reader extends Follower {
   look(): Promise<void>;
 }
 
-function createReader({ unseen, sql, log }: { unseen: UnseenSeqs; sql: Sql; log: Logger }): Reader {
+function createReader({
+  unseen,
+  sql,
+  log,
+  now,
+}: {
+  unseen: UnseenSeqs;
+  sql: Sql;
+  log: Logger;
+  now: () => number;
+}): Reader {
   const audience = createAudience();
   const versions = createVersions();
   const rounds = createRounds(round, {
@@ -128,6 +142,7 @@ function createReader({ unseen, sql, log }: { unseen: UnseenSeqs; sql: Sql; log:
   async function readPage(before: ReadonlyMap<bigint, Task>): Promise<boolean> {
     // What is told while this reads may come from transactions that it cannot see.
     let position = positionOf(unseen.set);
+    const at = now();
     const { changes, snapshot } = await changesWithin(sql, unseen.set);
     if (changes.length > 0) await takeRoom();
     let isCrowded = false;
@@ -142,7 +157,7 @@ function createReader({ unseen, sql, log }: { unseen: UnseenSeqs; sql: Sql; log:
     }
     const isFull = changes.length === PAGE;
     const through = isFull ? (changes.at(-1)?.event.seq ?? MAX_SEQ) : MAX_SEQ;
-    unseen.giveUp({ snapshot, through, position });
+    unseen.giveUp({ snapshot, through, position, at });
     if (isCrowded) throw serviceUnavailable('The latest change', new Error('so many are late'));
     return isFull;
   }

@@ -6,12 +6,14 @@ import { presentStates, type TaskState } from '../store/event-queries.ts';
 import type { Sql } from '../store/sql.ts';
 import { createChangeLog } from './change-log.ts';
 import type { StreamedChange } from './cursor.ts';
+import { withDeadline } from './deadline.ts';
 import { openEventHub } from './event-hub.ts';
 import type { Queue } from './queue.ts';
 import { changesTo, movesIn } from './selection.ts';
 import type { Stream } from './stream.ts';
 import { createTaskHistory } from './task-history.ts';
 import { createTaskStats, type TaskStats } from './task-stats.ts';
+import { createTurns } from './turns.ts';
 import { watchProgress } from './watch-progress.ts';
 import { watchTask } from './watch-task.ts';
 import { watchTasks } from './watch-tasks.ts';
@@ -53,6 +55,11 @@ export interface TaskFeed {
  */
 const HEAL_INTERVAL_MS = 900;
 
+/** However many resume at the same time, most connections of the pool are for others. */
+const BACKFILLS_AT_ONCE = 2;
+/** A little less than the 10 s that a client is promised. */
+const OPEN_WITHIN_MS = 9_000;
+
 export async function createTaskFeed(options: {
   broker: Broker;
   sql: Sql;
@@ -64,6 +71,8 @@ export async function createTaskFeed(options: {
   const hub = await openEventHub(broker);
   const changeLog = createChangeLog({ hub, sql, log, now });
   const history = createTaskHistory(sql);
+  const inTurn = createTurns(BACKFILLS_AT_ONCE);
+  const reading = { changeLog, sql, inTurn };
   const stats = createTaskStats({ changeLog, sql, log });
   const open = new Set<Pick<Queue<object>, 'end'>>();
   const healing = setInterval(() => void heal(), HEAL_INTERVAL_MS);
@@ -98,7 +107,11 @@ export async function createTaskFeed(options: {
   }
 
   async function stream<T>(opening: Promise<Queue<T>>): Promise<Stream<T>> {
-    const queue = await opening;
+    const queue = await withDeadline(OPEN_WITHIN_MS, async (signal) => {
+      const queue = await opening;
+      if (signal.aborted) queue.end();
+      return queue;
+    });
     open.add(queue);
     queue.onClose(() => open.delete(queue));
     return queue.stream;
@@ -106,8 +119,8 @@ export async function createTaskFeed(options: {
 
   return {
     watchTask: (id, after) => stream(watchTask({ hub, sql, history }, id, after)),
-    watchTasks: (filter, after) => stream(watchTasks({ changeLog, sql }, changesTo(filter), after)),
-    watchList: (filter, after) => stream(watchTasks({ changeLog, sql }, movesIn(filter), after)),
+    watchTasks: (filter, after) => stream(watchTasks(reading, changesTo(filter), after)),
+    watchList: (filter, after) => stream(watchTasks(reading, movesIn(filter), after)),
     watchProgress: (id) => stream(watchProgress({ hub, sql, now }, id)),
     watchStats: () => stream(stats.watch()),
     async close() {

@@ -10,8 +10,9 @@ export interface UnseenSeqs {
    * After a read: gives up the late ones that will never come.
    * @param read.through up to where the read brought all that it could see
    * @param read.position the last seq that is known to have been visible to it
+   * @param read.at when it began
    */
-  giveUp(read: { snapshot: Snapshot; through: bigint; position: bigint }): void;
+  giveUp(read: { snapshot: Snapshot; through: bigint; position: bigint; at: number }): void;
 }
 
 /** No transaction lives this long: the timeouts of its statements and of its idling add up to half of it. */
@@ -26,12 +27,12 @@ const MAX_TRANSACTION_MS = 60_000;
 export function createUnseenSeqs(options: {
   set: SeqSet;
   snapshot: Snapshot;
-  now: () => number;
+  /** When that was read, by a clock that only goes forward, in milliseconds. */
+  at: number;
 }): UnseenSeqs {
-  const { now } = options;
   let { set } = options;
-  /** All that is late below `position` was so at that time, and taken by transactions before `next`. */
-  let mark = { position: positionOf(set), next: options.snapshot.next, at: now() };
+  /** All that is late below `position` was so by that time, and taken by transactions before `next`. */
+  let mark = { position: positionOf(set), next: options.snapshot.next, at: options.at };
 
   return {
     get set() {
@@ -40,11 +41,11 @@ export function createUnseenSeqs(options: {
     see(seq) {
       set = withoutSeq(set, seq);
     },
-    giveUp({ snapshot: { over, next }, through, position }) {
-      if (over < mark.next && now() - mark.at < MAX_TRANSACTION_MS) return;
+    giveUp({ snapshot: { over, next }, through, position, at }) {
+      if (over < mark.next && at - mark.at < MAX_TRANSACTION_MS) return;
       if (through < mark.position) return;
       set = intersect(set, allAfter(mark.position));
-      mark = { position, next, at: now() };
+      mark = { position, next, at };
     },
   };
 }

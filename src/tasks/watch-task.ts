@@ -43,13 +43,15 @@ export async function watchTask(
     try {
       do {
         if (!(await queue.room(PAGE))) break;
+        const wantedBefore = wantedVersion;
         const missed = await history({ taskId, version: lastVersion });
         const isWhole = missed[0] === undefined || missed[0].event.version === lastVersion + 1;
         if (!isWhole) return queue.fail(cursorExpired());
         for (const change of missed) {
           deliver(change, change.event.version === change.task.version);
         }
-        if (missed.length === 0) break;
+        // What was announced meanwhile may have been committed after the read.
+        if (missed.length === 0 && wantedVersion === wantedBefore) break;
       } while (lastVersion < wantedVersion);
     } catch {
       // The database is away. The doubt remains, and comes back until it is settled.

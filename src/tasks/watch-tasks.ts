@@ -10,6 +10,7 @@ import { decodeCursor, type StreamedChange, startCursor } from './cursor.ts';
 import type { Queue } from './queue.ts';
 import type { Selection } from './selection.ts';
 import { has, intersect, isSame, positionOf, type SeqSet, upTo, without } from './seq-set.ts';
+import type { InTurn } from './turns.ts';
 
 /** How many live changes wait for a backfill to end. The database has them too. */
 const MAX_HELD = 1_000;
@@ -26,10 +27,12 @@ const RETRY_MS = 1_500;
  * held back and comes next. If that grows too long it is dropped, and the backfill goes on to where the log is by then:
  * who reads is never too slow for a long backfill.
  *
+ * @param options.inTurn for the reads of all who backfill, which must leave connections for others
+ *
  * @throws AppError SERVICE_UNAVAILABLE; BAD_USER_INPUT for a bad cursor, CURSOR_EXPIRED for one that is too old
  */
 export async function watchTasks(
-  { changeLog, sql }: { changeLog: ChangeLog; sql: Sql },
+  { changeLog, sql, inTurn }: { changeLog: ChangeLog; sql: Sql; inTurn: InTurn },
   selection: Selection,
   after?: string | null,
 ): Promise<Queue<StreamedChange>> {
@@ -100,16 +103,22 @@ export async function watchTasks(
   async function read(stretch: SeqSet): Promise<TaskChange[]> {
     while (!queue.closed) {
       try {
-        const changes = await matchingChangesWithin(sql, stretch, selection.filter);
-        // Some may have been deleted before they were read.
-        await requireKept(sql, stretch);
-        return changes;
+        return await inTurn(() => readNow(stretch));
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await pause(RETRY_MS, undefined, { ref: false });
       }
     }
     return [];
+  }
+
+  async function readNow(stretch: SeqSet): Promise<TaskChange[]> {
+    // It may have left while it waited for its turn.
+    if (queue.closed) return [];
+    const changes = await matchingChangesWithin(sql, stretch, selection.filter);
+    // Some may have been deleted before they were read.
+    await requireKept(sql, stretch);
+    return changes;
   }
 
   function hold(change: LoggedChange) {

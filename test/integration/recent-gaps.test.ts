@@ -22,6 +22,20 @@ test('what none can have taken that is open is not', async () => {
   expect((await recentGaps(database)).gaps).toEqual([]);
 });
 
+test('what comes before the first change of all may be missing as well', async () => {
+  const database = await open();
+  const taken = await takeSeq(database);
+  await addEvents(database, { count: 3, secondsAgo: 90 });
+  expect((await recentGaps(database)).gaps).toEqual([{ first: taken, last: taken }]);
+});
+
+test('it is told up to where changes have been deleted', async () => {
+  const database = await open();
+  await addEvents(database, { count: 3, secondsAgo: 0 });
+  await database.run({ text: 'delete from task_events where seq > 1' });
+  expect(await recentGaps(database)).toMatchObject({ newest: 1n, horizon: 3n });
+});
+
 async function open(): Promise<Database> {
   const { url, drop } = await createTestDatabase();
   onTestFinished(drop);

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { cancel, retry } from '../../src/domain/transitions.ts';
 import { insertTasks } from '../../src/store/insert-tasks.ts';
+import type { Statement } from '../../src/store/sql.ts';
 import { cursorOf, type StreamedChange } from '../../src/tasks/cursor.ts';
 import { createTaskFeed } from '../../src/tasks/task-feed.ts';
 import { churn, seeded } from '../support/churn.ts';
@@ -213,6 +214,30 @@ describe('resuming the stream of many tasks', () => {
     expect(names([await next(resumed)])).toEqual([`${last}:2`]);
   });
 
+  test('however many resume at once, most connections are left to others', async () => {
+    await createTasks(3);
+    let reading = 0;
+    let most = 0;
+    const sql = {
+      async run<Row extends object>(statement: Statement, values?: readonly unknown[]) {
+        // Backfills are the only ones without a name.
+        if (statement.name !== undefined) return app.database.run<Row>(statement, values);
+        reading += 1;
+        most = Math.max(most, reading);
+        const rows = await app.database.run<Row>(statement, values);
+        reading -= 1;
+        return rows;
+      },
+    };
+    const feed = await createTaskFeed({ broker: app.broker, sql, log: app.logs.log });
+    onTestFinished(feed.close);
+    const streams = await Promise.all(
+      Array.from({ length: 30 }, () => feed.watchTasks({}, cursor)),
+    );
+    for (const changes of streams) expect(await take(changes, 3)).toHaveLength(3);
+    expect(most).toBe(2);
+  });
+
   test('it refuses a cursor that is ahead of all that ever happened', async () => {
     const ahead = Buffer.from(`1:${10n ** 15n}:1:${last}`).toString('base64url');
     await expect(app.feed.watchTasks({}, ahead)).rejects.toMatchObject({
@@ -221,6 +246,12 @@ describe('resuming the stream of many tasks', () => {
     });
   });
 });
+
+async function take(changes: AsyncIterator<StreamedChange>, count: number) {
+  const taken: StreamedChange[] = [];
+  while (taken.length < count) taken.push(await next(changes));
+  return taken;
+}
 
 async function createTasks(count: number): Promise<string[]> {
   const row = {

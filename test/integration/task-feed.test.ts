@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
@@ -132,6 +132,44 @@ describe('watching one task', () => {
     await app.database.run({ text }, [id, { text: 'x'.repeat(60_000) }]);
     const { task: carried } = await next(await app.feed.watchTask(id));
     expect(carried).toEqual(await app.service.get(id));
+  });
+
+  test('in a history all but the small ones are left out', async () => {
+    const task = await app.create({ payload: { durationMs: 1 } });
+    const first = await next(await app.feed.watchTask(task.id));
+    const text = 'update tasks set payload = $2 where id = $1';
+    await app.database.run({ text }, [task.id, { text: 'x'.repeat(3_000) }]);
+    await apply(cancel(task.id));
+    const { task: read } = await next(await app.feed.watchTask(task.id, cursorOf(first)));
+    expect(read).toMatchObject({ payload: null, omitted: ['payload'] });
+    expect(await app.service.whole(read)).toEqual(await app.service.get(task.id));
+  });
+
+  test('what is announced while nothing is found to be missing is not forgotten', async () => {
+    const sql = createFallibleSql(app.database);
+    let doubt = () => {};
+    const broker: Broker = {
+      ...app.broker,
+      openEventStream(listener) {
+        doubt = listener.onGap;
+        return app.broker.openEventStream(listener);
+      },
+    };
+    const feed = await createTaskFeed({ broker, sql, log: app.logs.log });
+    onTestFinished(feed.close);
+    const task = await app.create();
+    const changes = await feed.watchTask(task.id);
+    await next(changes);
+    // Nobody looks for what got lost.
+    sql.hold('present_states');
+    const answers = sql.holdAnswers();
+    doubt();
+    await vi.waitFor(() => expect(sql.statements).toContain('changes_of_each'));
+    // The read has seen what there was, and its answer is on the way.
+    await app.database.run({ text: 'select pg_sleep(0.05)' });
+    await apply(cancel(task.id));
+    answers.end();
+    expect(await versions(changes)).toEqual([3]);
   });
 
   test('a doubled announcement is delivered once', async () => {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { cancel, claim, retry } from '../../src/domain/transitions.ts';
 import { cursorOf, type StreamedChange } from '../../src/tasks/cursor.ts';
 import { next } from '../support/streams.ts';
@@ -66,6 +66,24 @@ describe('a cursor from before what is kept', () => {
     expect(await next(await app.feed.watchTasks({}, cursorOf(after)))).toMatchObject({
       event: { taskId: id, version: 3 },
     });
+  });
+
+  test('is not that of who begins after all that there was has been deleted', async () => {
+    await app.create(later);
+    await app.database.run({ text: 'delete from tasks' });
+    const first = await app.feed.watchTasks({});
+    // Once it is certain that no transaction from before is still open.
+    const start = await vi.waitFor(async () => {
+      const changes = await app.feed.watchTasks({});
+      await changes.return?.();
+      await (await app.feed.watchTasks({}, changes.start)).return?.();
+      return changes.start;
+    }, 15_000);
+    const { id } = await app.create(later);
+    const resumed = await app.feed.watchTasks({}, start);
+    for (const changes of [first, resumed]) {
+      expect(await next(changes)).toMatchObject({ event: { taskId: id, version: 1 } });
+    }
   });
 
   test('is refused after all events were thrown away at once', async () => {
