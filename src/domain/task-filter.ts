@@ -23,12 +23,15 @@ export const narrowTaskFilterSchema = taskFilterSchema.refine(
 
 export type TaskFilter = z.infer<typeof taskFilterSchema>;
 
-/** Whether a task is one of those meant: the same rule as the query of `tasks`, for a task at hand. */
-export function matchesFilter(filter: TaskFilter, task: Task): boolean {
+/**
+ * Whether a task is one of those meant: the same rule as the query of `tasks`, for a task at hand.
+ * @param atStatus as if it had this one
+ */
+export function matchesFilter(filter: TaskFilter, task: Task, atStatus = task.status): boolean {
   const { ids, status, priority, type, search, createdAfter, createdBefore } = filter;
   return (
     (ids == null || ids.some((id) => id.toLowerCase() === task.id)) &&
-    (status == null || status.includes(task.status)) &&
+    (status == null || status.includes(atStatus)) &&
     (priority == null || priority.includes(task.priority)) &&
     (type == null || type.includes(task.type)) &&
     (search == null || mentions(task, search)) &&
@@ -39,13 +42,21 @@ export function matchesFilter(filter: TaskFilter, task: Task): boolean {
 
 function mentions(task: Task, search: string): boolean {
   const wanted = foldCase(search);
-  return [task.title, task.description].some((text) => foldCase(text).includes(wanted));
+  return foldedTexts(task).some((text) => text.includes(wanted));
 }
 
-/** Letter by letter, as PostgreSQL's `ilike` does: of a whole text `toLowerCase` looks at what stands beside a letter. */
+/** Once for all who search. */
+function foldedTexts(task: Task): readonly string[] {
+  const known = folded.get(task);
+  if (known !== undefined) return known;
+  const texts = [foldCase(task.title), foldCase(task.description)];
+  folded.set(task, texts);
+  return texts;
+}
+
+const folded = new WeakMap<Task, readonly string[]>();
+
+/** Letter by letter, as PostgreSQL's `ilike` does. These two are all for which `toLowerCase` does otherwise. */
 function foldCase(text: string): string {
-  if (IS_ASCII.test(text)) return text.toLowerCase();
-  return text.replace(/./gsu, (letter) => (letter === 'İ' ? 'i' : letter.toLowerCase()));
+  return text.replaceAll('Σ', 'σ').replaceAll('İ', 'i').toLowerCase();
 }
-
-const IS_ASCII = /^[\0-\x7f]*$/;

@@ -40,10 +40,10 @@ function moveOf(before: boolean, after: boolean): ListMove | undefined {
 // What was read later shows the task as it is now. Of all that a filter looks at, only the status ever changes.
 
 function matchesAfter(filter: TaskFilter, { event, task }: TaskChange): boolean {
-  return matchesFilter(filter, { ...task, status: event.status });
+  return matchesFilter(filter, task, event.status);
 }
 
 function matchesBefore(filter: TaskFilter, { event, task }: TaskChange): boolean {
   const { previousStatus } = event;
-  return previousStatus !== null && matchesFilter(filter, { ...task, status: previousStatus });
+  return previousStatus !== null && matchesFilter(filter, task, previousStatus);
 }
