@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { StreamedChange } from './cursor.ts';
 import type { Selection } from './selection.ts';
 
@@ -10,6 +11,8 @@ export interface Watcher {
   isReady(): boolean;
   /** Resolves when it can. */
   ready(): Promise<unknown>;
+  /** Whether it has taken all that it was told. */
+  isIdle(): boolean;
 }
 
 /** All who watch, by what they select: a change costs a look at each selection that it may concern, not at each of them. */
@@ -17,26 +20,30 @@ export interface Audience {
   /** Returns the way to leave. */
   add(watcher: Watcher): () => void;
   tell: Watcher['onChange'];
-  /** Whether all of them can take a page of changes in one go. */
+  /** Whether all of them can take a page of changes in one go, but for those who are waited for no more. */
   isReady(): boolean;
-  /** Resolves when they can. */
-  ready(): Promise<unknown>;
-  /** Those who cannot now are waited for no more until they can: they fall behind, and the others do not. */
-  waitNoMore(): void;
+  /**
+   * Resolves when they can. Whoever has been waited for long enough since it was last idle is waited for no more until it
+   * is idle again: it falls behind, and the others do not.
+   */
+  ready(): Promise<void>;
 }
+
+/** How long one of them may hold up the others, all in all. */
+const PATIENCE_MS = 500;
 
 interface Group {
   readonly selection: Selection;
   readonly watchers: Set<Watcher>;
 }
 
-export function createAudience(): Audience {
+export function createAudience({ patienceMs = PATIENCE_MS } = {}): Audience {
   const groups = new Map<string, Group>();
   /** Those who name the tasks that they mean are found by these. */
   const byTask = new Map<string, Set<Group>>();
   const ofAnyTask = new Set<Group>();
-  /** Who is waited for no more. */
-  const late = new Set<Watcher>();
+  /** For how many milliseconds each has been waited for since it was last idle. */
+  const waited = new Map<Watcher, number>();
 
   function open(selection: Selection): Group {
     const group = { selection, watchers: new Set<Watcher>() };
@@ -72,10 +79,22 @@ export function createAudience(): Audience {
   function* waitedFor(): Iterable<Watcher> {
     for (const { watchers } of groups.values()) {
       for (const watcher of watchers) {
-        if (watcher.isReady()) late.delete(watcher);
-        else if (!late.has(watcher)) yield watcher;
+        if (watcher.isIdle()) waited.delete(watcher);
+        if (!watcher.isReady() && patienceWith(watcher) > 0) yield watcher;
       }
     }
+  }
+
+  function patienceWith(watcher: Watcher): number {
+    return patienceMs - (waited.get(watcher) ?? 0);
+  }
+
+  async function waitFor(watchers: readonly Watcher[]): Promise<void> {
+    const startedAt = performance.now();
+    const ready = Promise.all(watchers.map((watcher) => watcher.ready()));
+    await Promise.race([ready, pause(Math.min(...watchers.map(patienceWith)))]);
+    const tookMs = performance.now() - startedAt;
+    for (const watcher of watchers) waited.set(watcher, (waited.get(watcher) ?? 0) + tookMs);
   }
 
   return {
@@ -83,7 +102,7 @@ export function createAudience(): Audience {
       const group = groups.get(watcher.selection.key) ?? open(watcher.selection);
       group.watchers.add(watcher);
       return () => {
-        late.delete(watcher);
+        waited.delete(watcher);
         if (group.watchers.delete(watcher) && group.watchers.size === 0) close(group);
       };
     },
@@ -95,9 +114,12 @@ export function createAudience(): Audience {
       const [first] = waitedFor();
       return first === undefined;
     },
-    ready: () => Promise.all(Array.from(waitedFor(), (watcher) => watcher.ready())),
-    waitNoMore() {
-      for (const watcher of waitedFor()) late.add(watcher);
+    async ready() {
+      for (;;) {
+        const watchers = [...waitedFor()];
+        if (watchers.length === 0) return;
+        await waitFor(watchers);
+      }
     },
   };
 }

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { aheadOfAll, serviceUnavailable } from '../domain/errors.ts';
 import type { Task, TaskChange } from '../domain/task.ts';
@@ -27,8 +26,6 @@ const REST_MS = 10;
 const REST_AFTER_FAILURE_MS = 250;
 /** How often to look unasked: makes up for lost announcements and failed reads. */
 const HEAL_INTERVAL_MS = 1_500;
-/** How long busy watchers may hold up a long catching up. */
-const PATIENCE_MS = 500;
 /** How many ranges may be late. When there are more, transactions have to end before the follower goes on. */
 const MAX_LATE = 2_000;
 /** How many announced tasks wait for the read that tells them; others are told as they are found. */
@@ -182,17 +179,9 @@ function createReader({
     });
   }
 
-  /** Waits until the audience takes a page, but not for too long, and keeps this turn for it. */
+  /** Waits until the audience takes a page, and keeps this turn for it. */
   async function takeRoom() {
-    const deadline = performance.now() + PATIENCE_MS;
-    while (!audience.isReady()) {
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0) {
-        audience.waitNoMore();
-        break;
-      }
-      await Promise.race([audience.ready(), pause(leftMs)]);
-    }
+    await audience.ready();
     setRoom(0);
   }
 

@@ -158,6 +158,7 @@ async function openTally(options: {
     selection: changesTo({}),
     onChange: (change) => (early === undefined ? apply(change) : void early.push(change)),
     isReady: () => true,
+    isIdle: () => true,
     ready: async () => {},
   });
   try {

@@ -5,7 +5,7 @@ import { eventHorizon, matchingChangesWithin, PAGE } from '../store/event-querie
 import type { Sql } from '../store/sql.ts';
 import type { Watcher } from './audience.ts';
 import type { ChangeLog } from './change-log.ts';
-import { createChangeQueue } from './change-queue.ts';
+import { createChangeQueue, MAX_BEHIND } from './change-queue.ts';
 import { decodeCursor, type StreamedChange, startCursor } from './cursor.ts';
 import type { Queue } from './queue.ts';
 import type { Selection } from './selection.ts';
@@ -58,6 +58,7 @@ export async function watchTasks(
       },
       isReady: () => !isLive || queue.closed || queue.fits(PAGE),
       ready: async () => !isLive || queue.room(PAGE),
+      isIdle: () => !isLive || queue.closed || queue.fits(MAX_BEHIND),
     },
     from && positionOf(from),
   );
@@ -75,12 +76,18 @@ export async function watchTasks(
       isOverrun = false;
       held = [];
       await backfill(without(unseen, membership.unseen()));
-      for (let next = held.shift(); next !== undefined; next = held.shift()) {
-        if (!(await queue.room(1))) return;
-        deliver(next);
-      }
+      // With room for what may come at once: who goes live without would hold up the others from the start.
+      do await deliverHeld();
+      while ((await queue.room(PAGE)) && held.length > 0);
     } while (isOverrun && !queue.closed);
     isLive = true;
+  }
+
+  async function deliverHeld() {
+    for (let next = held.shift(); next !== undefined; next = held.shift()) {
+      if (!(await queue.room(1))) return;
+      deliver(next);
+    }
   }
 
   async function backfill(missed: SeqSet) {
