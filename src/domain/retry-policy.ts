@@ -9,6 +9,7 @@ import {
   retryLater,
   type Transition,
 } from './transitions.ts';
+import { noHandlerFor } from './unseen-reasons.ts';
 
 /** When a failed attempt is followed by another. Attempts are counted by the task itself (`maxAttempts`). */
 export interface RetryPolicy {
@@ -44,7 +45,7 @@ export function withTaskRetry(policy: RetryPolicy, retry: TaskRetry | null): Ret
 
 /**
  * Milliseconds to wait after failed attempt number `attempt` (from 1): exponential up to the cap, then up to
- * `jitter` of it taken off. A year at most, whatever a handler's policy says, and also where that is no number.
+ * `jitter` of it taken off. A year at most, whatever a handler's policy says; by the default where that gives no number.
  * @param random a number in [0, 1)
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: number): number {
@@ -52,7 +53,8 @@ export function backoffMs(policy: RetryPolicy, attempt: number, random: number):
   const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE);
   const full = Math.min(policy.capMs, policy.baseMs * growth, YEAR_MS);
   const delayMs = Math.round(full * (1 - policy.jitter * random));
-  return Number.isNaN(delayMs) ? YEAR_MS : Math.max(0, delayMs);
+  if (Number.isNaN(delayMs)) return backoffMs(DEFAULT_RETRY_POLICY, attempt, random);
+  return Math.max(0, delayMs);
 }
 
 /** Further than that no time that a task can wait for lies ahead. */
@@ -77,17 +79,12 @@ export function afterUnknownType(
   run: Claim & { readonly attempt: number },
   { type, before, random }: { type: string; before: number; random: number },
 ): Transition {
-  const reason = unknownType(type);
+  const reason = noHandlerFor(type);
   if (before < MAX_UNKNOWN_TIMES) {
     return decline(run, backoffMs(UNKNOWN_POLICY, before + 1, random), reason);
   }
   const error = { name: 'UnknownType', message: reason, stack: null, attempt: run.attempt };
   return fail(run, { error, outcome: 'FAILED' });
-}
-
-/** The reason of each event with which a task was given back for want of a handler. */
-export function unknownType(type: string): string {
-  return `This worker has no handler for ${type}.`;
 }
 
 const UNKNOWN_POLICY = { baseMs: 5_000, factor: 2, capMs: 3_600_000, jitter: 0.2 };

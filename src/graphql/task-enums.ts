@@ -23,8 +23,8 @@ export const TaskStatusEnum = builder.enumType('TaskStatus', {
     COMPLETED: { description: 'Final: the handler returned, and `result` is stored.' },
     FAILED: {
       description:
-        'Final unless retried: the attempts are used up, the handler said not to retry, or three workers died ' +
-        'while they ran it. `error` says why.',
+        'Final unless retried: the attempts are used up, the handler said not to retry, three workers died while they ' +
+        'ran it, no worker had a handler for its type for a day, or its result cannot be stored. `error` says why.',
     },
     CANCELLED: {
       description:

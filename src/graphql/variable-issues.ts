@@ -26,15 +26,17 @@ import { argumentPath } from './argument-path.ts';
  */
 export function useVariableIssues(): Plugin {
   return {
-    onExecute({ args, setResultAndStopExecution }) {
-      const issues = issuesOfVariables(args);
-      if (issues.length > 0) setResultAndStopExecution(refusal(issues));
-    },
-    onSubscribe({ args, setResultAndStopExecution }) {
-      const issues = issuesOfVariables(args);
-      if (issues.length > 0) setResultAndStopExecution(refusal(issues));
-    },
+    onExecute: refuseBadVariables,
+    onSubscribe: refuseBadVariables,
   };
+}
+
+function refuseBadVariables(operation: {
+  args: ExecutionArgs;
+  setResultAndStopExecution(result: ExecutionResult): void;
+}): void {
+  const issues = issuesOfVariables(operation.args);
+  if (issues.length > 0) operation.setResultAndStopExecution(refusal(issues));
 }
 
 function refusal(issues: readonly InputIssue[]): ExecutionResult {
@@ -44,12 +46,14 @@ function refusal(issues: readonly InputIssue[]): ExecutionResult {
 }
 
 function issuesOfVariables(args: ExecutionArgs): InputIssue[] {
-  const { document, operationName, schema, variableValues } = args;
+  const { document, operationName, schema } = args;
+  const values = args.variableValues ?? {};
   const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
   const found: Found = { issues: [], path: [] };
   for (const { variable, type, defaultValue } of definitions) {
     const name = variable.name.value;
-    const value = variableValues?.[name];
+    // Not what every object inherits.
+    const value = Object.hasOwn(values, name) ? values[name] : undefined;
     const inputType = typeFromAST(schema, type);
     if (!isInputType(inputType) || (value === undefined && defaultValue)) continue;
     const before = found.issues.length;
@@ -79,7 +83,7 @@ function find(value: unknown, type: GraphQLInputType, found: Found): void {
     else find(value, type.ofType, found);
   } else if (isInputObjectType(type)) {
     if (typeof value !== 'object' || Array.isArray(value)) note(found, 'must be an object');
-    else findInObject(value, type, found);
+    else findInObject(value as Readonly<Record<string, unknown>>, type, found);
   } else {
     const message = problemOf(value, type);
     if (message !== undefined) note(found, message);
@@ -95,7 +99,11 @@ function findInList(items: readonly unknown[], type: GraphQLInputType, found: Fo
   }
 }
 
-function findInObject(value: object, type: GraphQLInputObjectType, found: Found): void {
+function findInObject(
+  value: Readonly<Record<string, unknown>>,
+  type: GraphQLInputObjectType,
+  found: Found,
+): void {
   const fields = type.getFields();
   for (const name in value) {
     if (Object.hasOwn(fields, name) || !Object.hasOwn(value, name)) continue;
@@ -104,13 +112,12 @@ function findInObject(value: object, type: GraphQLInputObjectType, found: Found)
     found.path.pop();
     if (found.issues.length >= MAX_ISSUES) return;
   }
-  const given: Readonly<Record<string, unknown>> = { ...value };
   for (const name in fields) {
     const field = fields[name];
-    const isGiven = Object.hasOwn(given, name);
+    const isGiven = Object.hasOwn(value, name);
     if (field === undefined || !(isGiven || isRequiredInputField(field))) continue;
     found.path.push(name);
-    find(isGiven ? given[name] : undefined, field.type, found);
+    find(isGiven ? value[name] : undefined, field.type, found);
     found.path.pop();
   }
 }

@@ -35,29 +35,30 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
   }
 
   async function execute(args: ExecutionArgs): Promise<ExecutionResult> {
-    const execution = Promise.resolve(pipelineOf(args).execute(args));
+    const { execute, ...target } = pipelineOf(args);
+    const execution = Promise.resolve(execute(args));
     underWay.add(execution);
     try {
       return await execution;
     } finally {
       underWay.delete(execution);
+      forget(target, args);
     }
   }
 
   async function subscribe(args: ExecutionArgs) {
     const { subscribe, ...target } = pipelineOf(args);
     const { id, connection } = target;
-    connection.latest.set(id, args);
     const result = await subscribe(args);
     if (connection.latest.get(id) !== args) {
       if (isLive(result)) result.read(NOBODY).leave();
       return overtaken(target);
     }
     if (!isLive(result)) {
-      connection.latest.delete(id);
+      forget(target, args);
       return refusal(result);
     }
-    const results = pushResults(result, target);
+    const results = pushResults(result, target, args);
     if (connection.latest.get(id) === args) connection.results.set(id, results);
     return results;
   }
@@ -83,6 +84,7 @@ export function createGraphqlProtocol({ yoga, maskError }: GraphqlServer): Graph
           contextValue: await contextFactory(),
         };
         pipelines.set(args, { execute, subscribe, id, connection });
+        connection.latest.set(id, args);
         return args;
       } catch (error) {
         // Thrown out of here it would cost the client its socket.
@@ -132,7 +134,7 @@ interface Connection {
   readonly outlet: Outlet;
   readonly open: Set<Reading>;
   /**
-   * The latest subscription of each id, and its results. A client may use an id again as soon as it has completed it, also
+   * The latest operation of each id, and the results of those that are subscriptions. A client may use an id again as soon as it has completed it, also
    * before that had begun; the protocol then takes the two for one.
    */
   readonly latest: Map<string, ExecutionArgs>;
@@ -143,6 +145,13 @@ interface Connection {
 interface Target {
   readonly id: string;
   readonly connection: Connection;
+}
+
+/** The operation is over, and its id free, unless another one has it already. */
+function forget({ id, connection: { latest, results } }: Target, args: ExecutionArgs): void {
+  if (latest.get(id) !== args) return;
+  latest.delete(id);
+  results.delete(id);
 }
 
 /** A subscription could not start. */
@@ -186,25 +195,26 @@ const NOBODY = { take: () => false, end: () => {} };
 /** Sends the results past the protocol, which would render each of them anew, and tells it only how they end. */
 function pushResults(
   { read }: LiveResult,
-  { id, connection: { outlet, open, latest, results } }: Target,
+  target: Target,
+  args: ExecutionArgs,
 ): AsyncIterableIterator<ExecutionResult, undefined> {
+  const { id, connection } = target;
+  const { outlet, open } = connection;
   const ended = Promise.withResolvers<{ done: true; value: undefined }>();
   const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
   const reading = read({
     take: (result) => outlet.push(head, result, reading.resume),
     end(error) {
-      forget();
+      leave();
       if (error === undefined) ended.resolve(DONE);
       else ended.reject(error);
     },
   });
   open.add(reading);
 
-  function forget() {
+  function leave() {
     open.delete(reading);
-    // It was not overtaken before it began, so the id is still its own.
-    latest.delete(id);
-    results.delete(id);
+    forget(target, args);
   }
 
   return {
@@ -213,7 +223,7 @@ function pushResults(
       return ended.promise;
     },
     async return() {
-      forget();
+      leave();
       reading.leave();
       ended.resolve(DONE);
       return DONE;

@@ -52,6 +52,8 @@ export function serveGraphqlSockets(options: {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_REQUEST_BYTES,
+    // A subscription that is completed has left before the next message, which may use its id again, is heard.
+    allowSynchronousEvents: false,
     handleProtocols,
   });
   let closing = false;

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { type AppError, serviceUnavailable } from '../domain/errors.ts';
 
 /** Classes of PostgreSQL's codes that say: not the statement is wrong, the server is not there for it. */
@@ -29,8 +30,10 @@ const AWAY_CODES = new Set([
   'P1001', // Prisma: can't reach database server
   'P1002', // Prisma: timed out
   'P1008', // Prisma: operation timed out
+  'P1011', // Prisma: no TLS connection
   'P1017', // Prisma: server has closed the connection
   'P2024', // Prisma: no connection from the pool in time
+  'P2037', // Prisma: too many connections
 ]);
 
 /** What pg says without a code. */
@@ -42,14 +45,31 @@ export function databaseUnavailable(error: unknown): AppError | undefined {
   return chain(error).some(saysAway) ? serviceUnavailable('The database', error) : undefined;
 }
 
+/** Whether PostgreSQL refused what was asked, so that its connection is as good as before. */
+export function isStatementsOwn(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && OWN_CLASSES.includes(error.code?.slice(0, 2) ?? '');
+}
+
+/** data_exception, integrity_constraint_violation, syntax_error_or_access_rule_violation */
+const OWN_CLASSES = ['22', '23', '42'];
+
+/** Whether PostgreSQL will never take what it was given, however often it is asked. */
+export function isRefusedForGood(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && VALUE_CLASSES.includes(error.code?.slice(0, 2) ?? '');
+}
+
+/** data_exception, integrity_constraint_violation, program_limit_exceeded */
+const VALUE_CLASSES = ['22', '23', '54'];
+
 function saysAway(error: object): boolean {
-  if ('code' in error && typeof error.code === 'string') {
-    if (AWAY_CODES.has(error.code) || isAwayClass(error.code)) return true;
-  }
+  // Prisma has a code of its own in the place of PostgreSQL's.
+  const codes = ['code' in error && error.code, 'originalCode' in error && error.originalCode];
+  if (codes.some((code) => typeof code === 'string' && isAwayCode(code))) return true;
   return 'message' in error && AWAY_MESSAGES.test(String(error.message));
 }
 
-function isAwayClass(code: string): boolean {
+function isAwayCode(code: string): boolean {
+  if (AWAY_CODES.has(code)) return true;
   return code.length === SQLSTATE_LENGTH && AWAY_CLASSES.includes(code.slice(0, 2));
 }
 

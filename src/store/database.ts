@@ -1,9 +1,9 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import type { Logger } from 'pino';
-import { isUnavailable, serviceUnavailable } from '../domain/errors.ts';
+import { serviceUnavailable } from '../domain/errors.ts';
 import { PrismaClient } from '../generated/prisma/client.ts';
-import { databaseUnavailable } from './database-errors.ts';
+import { databaseUnavailable, isStatementsOwn } from './database-errors.ts';
 import { createRunTogether } from './run-together.ts';
 import type { Sql, Statement } from './sql.ts';
 import { TIME_ZONE, typeParsers } from './timestamps.ts';
@@ -89,10 +89,11 @@ export function openDatabase(options: { url: string; log: Logger; poolSize?: num
     try {
       return await runOn(client)<Row>(statement, values);
     } catch (error) {
-      if (isUnavailable(error)) broken = error;
+      if (!isStatementsOwn(error))
+        broken = error instanceof Error ? error : new Error(String(error));
       throw error;
     } finally {
-      // A broken connection must not go back to the pool.
+      // One that is broken must not go back to the pool, nor one on which a prepared statement is of no use any more.
       client.release(broken);
     }
   }

@@ -236,25 +236,29 @@ const RECENT = [20_000, 80_000, 320_000, 1_280_000];
 
 const RECENT_GAPS: Statement = {
   name: 'recent_gaps',
+  // Where there is no change that is old enough, those before the first that is left may be missing as well. The seq to
+  // start from is asked for by itself, or the planner may join the whole of the table with it.
   text: `
+with start as materialized (
+  select coalesce(max(o.seq), 0) as seq
+  from (select max(seq) as seq from task_events) n
+  cross join unnest(array[${RECENT.join()}]) r(back)
+  cross join lateral (
+    select e.seq, e.at from task_events e where e.seq <= n.seq - r.back order by e.seq desc limit 1
+  ) o
+  -- None is open for as long as a minute: see the timeouts in database.ts.
+  where r.back = ${Math.max(...RECENT)} or o.at < now() - interval '1 minute'
+)
 select ${SNAPSHOT},
   (select seq::text from event_horizon) as horizon,
   coalesce(max(e.seq), 0)::text as newest,
   coalesce(array_agg((e.before + 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as firsts,
   coalesce(array_agg((e.seq - 1)::text order by e.seq) filter (where e.seq > e.before + 1), '{}') as lasts
 from (
-  -- Where there is none that is old enough, those before the first may be missing as well.
-  select recent.seq, lag(recent.seq, 1, case start.seq when 0 then 0::bigint end) over (order by recent.seq) as before
-  from (
-    select coalesce(max(o.seq), 0) as seq
-    from (select max(seq) as seq from task_events) n
-    cross join unnest(array[${RECENT.join()}]) r(back)
-    cross join lateral (
-      select e.seq, e.at from task_events e where e.seq <= n.seq - r.back order by e.seq desc limit 1
-    ) o
-    -- None is open for as long as a minute: see the timeouts in database.ts.
-    where r.back = ${Math.max(...RECENT)} or o.at < now() - interval '1 minute'
-  ) start
-  cross join lateral (select e.seq from task_events e where e.seq >= start.seq) recent
+  select
+    recent.seq,
+    lag(recent.seq, 1, (select case seq when 0 then (select seq from event_horizon) end from start))
+      over (order by recent.seq) as before
+  from (select e.seq from task_events e where e.seq >= (select seq from start)) recent
 ) e`,
 };

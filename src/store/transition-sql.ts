@@ -1,5 +1,6 @@
 import { FINAL_STATUSES, isFinal, type TaskStatus } from '../domain/task.ts';
 import type { Transition } from '../domain/transitions.ts';
+import { NO_HANDLER_FOR, SHUT_DOWN_BEFORE } from '../domain/unseen-reasons.ts';
 import type { Statement } from './sql.ts';
 import { TASK_COLUMNS } from './task-rows.ts';
 
@@ -139,7 +140,9 @@ const LATEST_SEEN_RUN = `(
     select max(begun.at)
     from task_events begun
     join task_events ended on ended.task_id = begun.task_id and ended.version = begun.version + 1
-    where begun.task_id = t.id and begun.status::text = 'IN_PROGRESS' and ended.reason is distinct from l.reason
+    where begun.task_id = t.id and begun.status::text = 'IN_PROGRESS'
+      and ended.reason is distinct from '${NO_HANDLER_FOR}' || t.type || '.'
+      and ended.reason is distinct from '${SHUT_DOWN_BEFORE}'
   )`;
 
 /** What the event of a transition says beyond what its task does. */

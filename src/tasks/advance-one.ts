@@ -61,10 +61,21 @@ export function createAdvanceOne(options: { sql: Sql; advance: Advance }): Advan
       const seen = await glanceAt(sql, undone().map(toId));
       return outcomes((taskId) => ({ change: undefined, seen: seen(taskId) }));
     } catch (error) {
-      // Those that are committed have happened, whatever becomes of the others.
       if (changes.size === 0) throw error;
-      return outcomes(() => ({ error }));
+      // Those that are committed have happened, whatever becomes of the others.
+      const rest = isUnavailable(error) ? undefined : await eachAlone(undone());
+      return outcomes((taskId) => rest?.get(taskId) ?? { error });
     }
+  }
+
+  /** One of them fails, and not for what all have in common. */
+  async function eachAlone(transitions: readonly Transition[]) {
+    const outcomes = new Map<string, Outcome | Failed>();
+    for (const transition of transitions) {
+      const [outcome] = await tryAll([transition]).catch((error: unknown) => [{ error }]);
+      if (outcome !== undefined) outcomes.set(transition.taskId, outcome);
+    }
+    return outcomes;
   }
 
   return async (transition) => {

@@ -11,8 +11,6 @@ export interface Watcher {
   isReady(): boolean;
   /** Resolves when it can. */
   ready(): Promise<unknown>;
-  /** Whether it has taken all that it was told. */
-  isIdle(): boolean;
 }
 
 /** All who watch, by what they select: a change costs a look at each selection that it may concern, not at each of them. */
@@ -23,27 +21,31 @@ export interface Audience {
   /** Whether all of them can take a page of changes in one go, but for those who are waited for no more. */
   isReady(): boolean;
   /**
-   * Resolves when they can. Whoever has been waited for long enough since it was last idle is waited for no more until it
-   * is idle again: it falls behind, and the others do not.
+   * Resolves when they can. Whoever has been waited for long enough is waited for no more until some time has passed: it
+   * falls behind, and the others do not.
    */
   ready(): Promise<void>;
 }
 
-/** How long one of them may hold up the others, all in all. */
+/** How long one of them may hold up the others, and the share of the time that it gets back. */
 const PATIENCE_MS = 500;
+const REGAINED = 1 / 20;
 
 interface Group {
   readonly selection: Selection;
   readonly watchers: Set<Watcher>;
 }
 
-export function createAudience({ patienceMs = PATIENCE_MS } = {}): Audience {
+export function createAudience({
+  patienceMs = PATIENCE_MS,
+  now = () => performance.now(),
+} = {}): Audience {
   const groups = new Map<string, Group>();
   /** Those who name the tasks that they mean are found by these. */
   const byTask = new Map<string, Set<Group>>();
   const ofAnyTask = new Set<Group>();
-  /** For how many milliseconds each has been waited for since it was last idle. */
-  const waited = new Map<Watcher, number>();
+  /** For how many milliseconds each has been waited for, as of when. */
+  const waited = new WeakMap<Watcher, { ms: number; at: number }>();
 
   function open(selection: Selection): Group {
     const group = { selection, watchers: new Set<Watcher>() };
@@ -79,22 +81,28 @@ export function createAudience({ patienceMs = PATIENCE_MS } = {}): Audience {
   function* waitedFor(): Iterable<Watcher> {
     for (const { watchers } of groups.values()) {
       for (const watcher of watchers) {
-        if (watcher.isIdle()) waited.delete(watcher);
         if (!watcher.isReady() && patienceWith(watcher) > 0) yield watcher;
       }
     }
   }
 
+  function msWaited(watcher: Watcher): number {
+    const { ms, at } = waited.get(watcher) ?? { ms: 0, at: 0 };
+    return Math.max(0, ms - (now() - at) * REGAINED);
+  }
+
   function patienceWith(watcher: Watcher): number {
-    return patienceMs - (waited.get(watcher) ?? 0);
+    return patienceMs - msWaited(watcher);
   }
 
   async function waitFor(watchers: readonly Watcher[]): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = now();
     const ready = Promise.all(watchers.map((watcher) => watcher.ready()));
     await Promise.race([ready, pause(Math.min(...watchers.map(patienceWith)))]);
-    const tookMs = performance.now() - startedAt;
-    for (const watcher of watchers) waited.set(watcher, (waited.get(watcher) ?? 0) + tookMs);
+    const at = now();
+    for (const watcher of watchers) {
+      waited.set(watcher, { ms: msWaited(watcher) + at - startedAt, at });
+    }
   }
 
   return {
@@ -102,7 +110,6 @@ export function createAudience({ patienceMs = PATIENCE_MS } = {}): Audience {
       const group = groups.get(watcher.selection.key) ?? open(watcher.selection);
       group.watchers.add(watcher);
       return () => {
-        waited.delete(watcher);
         if (group.watchers.delete(watcher) && group.watchers.size === 0) close(group);
       };
     },

@@ -3,7 +3,7 @@ import { cursorOf, type StreamedChange } from './cursor.ts';
 import { createQueue, type Queue } from './queue.ts';
 
 /** How far a reader may fall behind. */
-export const MAX_BEHIND = 1_000;
+const LIMIT = 1_000;
 
 /**
  * The changes that one subscriber has yet to read. One that falls more than `limit` behind is told so (`LAGGED`), and
@@ -11,7 +11,7 @@ export const MAX_BEHIND = 1_000;
  */
 export function createChangeQueue(
   start: () => string | undefined,
-  limit = MAX_BEHIND,
+  limit = LIMIT,
 ): Queue<StreamedChange> {
   return createQueue({
     limit,

@@ -6,17 +6,19 @@ import { AppError } from '../domain/errors.ts';
  *
  * Work that has begun is not undone by it: its outcome is then unknown to the client, as when a connection breaks.
  * @param work is told by the signal that nobody waits any more
+ * @param sentence for the client
  * @throws AppError SERVICE_UNAVAILABLE when the time is up
  */
 export async function withDeadline<T>(
   limitMs: number,
   work: (signal: AbortSignal) => Promise<T>,
+  sentence = TOO_LATE,
 ): Promise<T> {
   const controller = new AbortController();
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const cause = new Error(`No answer in ${limitMs} ms.`);
-    const error = new AppError('SERVICE_UNAVAILABLE', TOO_LATE, { cause });
+    const error = new AppError('SERVICE_UNAVAILABLE', sentence, { cause });
     controller.abort(error);
     late.reject(error);
   }, limitMs);

@@ -59,6 +59,7 @@ const HEAL_INTERVAL_MS = 900;
 const BACKFILLS_AT_ONCE = 2;
 /** A little less than the 10 s that a client is promised. */
 const OPEN_WITHIN_MS = 9_000;
+const NOT_OPENED = 'The stream could not begin in time. Subscribe again.';
 
 export async function createTaskFeed(options: {
   broker: Broker;
@@ -107,11 +108,12 @@ export async function createTaskFeed(options: {
   }
 
   async function stream<T>(opening: Promise<Queue<T>>): Promise<Stream<T>> {
-    const queue = await withDeadline(OPEN_WITHIN_MS, async (signal) => {
+    const endIfLate = async (signal: AbortSignal) => {
       const queue = await opening;
       if (signal.aborted) queue.end();
       return queue;
-    });
+    };
+    const queue = await withDeadline(OPEN_WITHIN_MS, endIfLate, NOT_OPENED);
     open.add(queue);
     queue.onClose(() => open.delete(queue));
     return queue.stream;

@@ -158,7 +158,6 @@ async function openTally(options: {
     selection: changesTo({}),
     onChange: (change) => (early === undefined ? apply(change) : void early.push(change)),
     isReady: () => true,
-    isIdle: () => true,
     ready: async () => {},
   });
   try {

@@ -5,7 +5,7 @@ import { eventHorizon, matchingChangesWithin, PAGE } from '../store/event-querie
 import type { Sql } from '../store/sql.ts';
 import type { Watcher } from './audience.ts';
 import type { ChangeLog } from './change-log.ts';
-import { createChangeQueue, MAX_BEHIND } from './change-queue.ts';
+import { createChangeQueue } from './change-queue.ts';
 import { decodeCursor, type StreamedChange, startCursor } from './cursor.ts';
 import type { Queue } from './queue.ts';
 import type { Selection } from './selection.ts';
@@ -58,7 +58,6 @@ export async function watchTasks(
       },
       isReady: () => !isLive || queue.closed || queue.fits(PAGE),
       ready: async () => !isLive || queue.room(PAGE),
-      isIdle: () => !isLive || queue.closed || queue.fits(MAX_BEHIND),
     },
     from && positionOf(from),
   );

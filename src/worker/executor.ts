@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TaskDelivery } from '../broker/broker.ts';
-import { isUnavailable } from '../domain/errors.ts';
 import {
   afterFailure,
   afterUnknownType,
   DEFAULT_RETRY_POLICY,
-  unknownType,
   withTaskRetry,
 } from '../domain/retry-policy.ts';
 import type { Task } from '../domain/task.ts';
 import { complete, decline, fail, release, type Transition } from '../domain/transitions.ts';
+import { noHandlerFor, SHUT_DOWN_BEFORE } from '../domain/unseen-reasons.ts';
+import { isRefusedForGood } from '../store/database-errors.ts';
 import type { AdvanceOne } from '../tasks/advance-one.ts';
 import { claimTask } from './claim-task.ts';
 import type { TaskHandlers } from './handler.ts';
@@ -102,11 +102,14 @@ export function createExecutor(options: {
         const { id, type, attempt } = run.task;
         log.warn({ taskId: id, type }, 'has no handler for this type');
         // While the database does not tell: as if it were the first time, to come back soon.
-        const before = await timesGivenBack(id, unknownType(type)).catch(() => 0);
+        const before = await timesGivenBack(id, noHandlerFor(type)).catch((err: unknown) => {
+          log.warn({ err, taskId: id }, 'cannot tell how often it was given back');
+          return 0;
+        });
         return afterUnknownType({ ...run, attempt }, { type, before, random: random() });
       }
       case 'UNSEEN':
-        return decline(run, 0, 'The worker shut down before it ran the task.');
+        return decline(run, 0, SHUT_DOWN_BEFORE);
       case 'ABANDONED':
         return run.abortReason() === 'SHUTDOWN' ? release(run) : undefined;
       case 'FAILED': {
@@ -121,12 +124,11 @@ export function createExecutor(options: {
 
   /**
    * Keeps trying while the database is away: the outcome is known, and must not be lost for want of a connection. A
-   * worker that goes does so for some time as well, and then leaves the task to others. What the database refuses again
-   * and again would keep the slot for ever: then it is that which the task fails with.
+   * worker that goes does so for some time as well, and then leaves the task to others. An outcome that the database
+   * can never store, while it stores another one, would keep the slot for ever: then the task fails with that.
    */
-  async function settle(wanted: Transition, run: Run): Promise<void> {
+  async function settle(transition: Transition, run: Run): Promise<void> {
     const { taskId } = run;
-    let transition = wanted;
     for (let tries = 1, refusals = 0; ; tries += 1) {
       try {
         const { change } = await advance(transition);
@@ -141,10 +143,21 @@ export function createExecutor(options: {
         const what = givesUp ? 'could not settle; others may run it again' : 'could not settle yet';
         log.warn({ err: error, taskId }, what);
         if (givesUp) return;
-        if (!isUnavailable(error)) refusals += 1;
-        if (refusals === MAX_REFUSALS) transition = notStored(run);
+        if (isRefusedForGood(error)) refusals += 1;
+        if (refusals >= MAX_REFUSALS && (await takesInstead(notStored(run)))) return;
         await sleep(SETTLE_RETRY_MS);
       }
+    }
+  }
+
+  /** Whether the database takes this one at least, now that it has refused another. */
+  async function takesInstead(transition: Transition): Promise<boolean> {
+    try {
+      await advance(transition);
+      return true;
+    } catch {
+      // Then it is not the outcome that is wrong.
+      return false;
     }
   }
 }

@@ -126,6 +126,25 @@ test('a statement that fails leaves its connection in the pool', async () => {
   expect(await pid()).toBe(before);
 });
 
+test('a connection whose prepared statements are of no use any more is replaced', async () => {
+  const single = open(url, { poolSize: 1 });
+  const read = { name: 'read', text: 'select * from changing' };
+  await single.run({ text: 'create table changing (a int)' });
+  await single.run(read);
+  await database.run({ text: 'alter table changing alter column a type text' });
+  await expect(single.run(read)).rejects.toThrow('cached plan must not change result type');
+  expect(await single.run(read)).toEqual([]);
+});
+
+test('so is one that there are too many of, whoever says it', () => {
+  const cause = { originalCode: '53300', kind: 'TooManyConnections' };
+  const error = Object.assign(new Error('too many'), {
+    code: 'P2037',
+    meta: { driverAdapterError: { name: 'DriverAdapterError', cause } },
+  });
+  expect(databaseUnavailable(error)).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+});
+
 // Without a listener for it the error would end the whole process, and this test run with it.
 test('a connection that the server ends while its transaction waits fails that transaction only', async () => {
   const failing = database.transaction(async (tx) => {

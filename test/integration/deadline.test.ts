@@ -4,6 +4,7 @@ import { newTaskSchema } from '../../src/domain/new-task.ts';
 import { parseInput } from '../../src/domain/parse.ts';
 import type { Task, TaskChange } from '../../src/domain/task.ts';
 import * as t from '../../src/domain/transitions.ts';
+import { noHandlerFor, SHUT_DOWN_BEFORE } from '../../src/domain/unseen-reasons.ts';
 import { createAdvanceOne } from '../../src/tasks/advance-one.ts';
 import { claimTask } from '../../src/worker/claim-task.ts';
 import type { TaskHandler } from '../../src/worker/handler.ts';
@@ -92,10 +93,14 @@ describe('a task with a deadline', () => {
     const running = (await apply(t.claim(started.id, WORKER)))?.task ?? started;
     // A drained worker gives the attempt back as well.
     await apply(t.release({ taskId: started.id, version: running.version }));
-    for (const { id } of [fresh, started, fresh, started]) {
-      const claimed = (await apply(t.claim(id, WORKER)))?.task ?? fresh;
-      await apply(t.decline({ taskId: id, version: claimed.version }, 0, 'no handler'));
+    const reasons = [noHandlerFor('simulate'), SHUT_DOWN_BEFORE, noHandlerFor('simulate')];
+    for (const { id } of [fresh, started]) {
+      for (const reason of reasons) {
+        const claimed = (await apply(t.claim(id, WORKER)))?.task ?? fresh;
+        await apply(t.decline({ taskId: id, version: claimed.version }, 0, reason));
+      }
     }
+    expect((await app.service.get(fresh.id)).startedAt).toBeNull();
     expect((await app.service.get(started.id)).startedAt).toEqual(running.startedAt);
     for (const task of [fresh, started]) await missDeadline(app.database, task);
     expect((await apply(t.expire(fresh.id)))?.task).toMatchObject(EXPIRED);

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import type { TaskDelivery } from '../../src/broker/broker.ts';
 import { claim, release } from '../../src/domain/transitions.ts';
@@ -91,10 +92,10 @@ test('what counts is how often a worker had no handler since a client last retri
   expect((await app.service.get(task.id)).status).toBe('NEW');
 });
 
-test('an outcome that the database refuses again and again fails the task, and leaves the slot', async () => {
+test('an outcome that the database can never store fails the task, and leaves the slot', async () => {
   const task = await app.create({ maxAttempts: 5 });
   const execute = executor(async (transitions, options) => {
-    if (transitions.some(({ patch }) => patch.status === 'COMPLETED')) throw new Error('refused');
+    if (transitions.some(({ patch }) => patch.status === 'COMPLETED')) throw outOfRange();
     return app.advance(transitions, options);
   });
   await execute(delivery(task.id));
@@ -103,6 +104,21 @@ test('an outcome that the database refuses again and again fails the task, and l
     error: { name: 'NotStored', attempt: 1 },
   });
   expect(settled).toEqual(['ack']);
+});
+
+test('an outcome outlasts a time in which the database refuses everything', async () => {
+  const task = await app.create();
+  let refusals = 7;
+  const execute = executor(async (transitions, options) => {
+    const settles = transitions.some(({ guard }) => guard.status.includes('IN_PROGRESS'));
+    if (settles && refusals > 0) {
+      refusals -= 1;
+      throw new Error('refused');
+    }
+    return app.advance(transitions, options);
+  });
+  await execute(delivery(task.id));
+  expect(await app.service.get(task.id)).toMatchObject({ status: 'COMPLETED', result: 'done' });
 });
 
 test('a task that no handler has seen when the worker shuts down keeps its deadline', async () => {
@@ -130,6 +146,10 @@ test('a message is given back when the database cannot be asked', async () => {
   })(delivery('01890000-0000-7000-8000-000000000000'));
   expect(settled).toEqual(['requeue']);
 });
+
+function outOfRange(): pg.DatabaseError {
+  return Object.assign(new pg.DatabaseError('out of range', 0, 'error'), { code: '22008' });
+}
 
 function executor(
   advance: Advance,

@@ -219,6 +219,14 @@ test('thousands of things wrong with variables get an answer of bounded size, so
   }
 });
 
+test('a variable that is called like what every object has is not given by that', async () => {
+  const { ask } = await start();
+  const { errors } = await ask(
+    'query ($toString: String, $constructor: Int = 3) { tasks(first: $constructor) { totalCount edges { cursor } } task(id: "01890000-0000-7000-8000-000000000000") { title @skip(if: false) } a: tasks(after: $toString) { totalCount } }',
+  );
+  expect(errors).toBeUndefined();
+});
+
 test('bytes that are not UTF-8 are refused, and nothing is stored', async () => {
   const { post, service } = await start();
   const body = `{"query":"mutation { createTask(input: { title: \\"b\xfad\\" }) { id } }"}`;

@@ -177,6 +177,62 @@ test('an id that is used again before its first subscription has begun means the
   expect(types()).toEqual(['connection_ack', 'next', 'next', 'pong', 'pong']);
 });
 
+test('an id that is used again in the same breath is its new operation’s', async () => {
+  const backend = await startTestService();
+  const gate = Promise.withResolvers<void>();
+  const begun = createInbox<void>();
+  let isGated = false;
+  const api = await startGraphqlApi({
+    service: backend.service,
+    feed: {
+      ...backend.feed,
+      async watchTasks(filter, after) {
+        if (isGated) await gate.promise;
+        const stream = await backend.feed.watchTasks(filter, after);
+        begun.put();
+        return stream;
+      },
+    },
+  });
+  const socket = await openSocket(api.url);
+  const heard: { id?: string; type: string }[] = [];
+  socket.on('message', (data) => heard.push(JSON.parse(String(data))));
+  const say = (message: object) => socket.send(JSON.stringify(message));
+  const subscribe = { id: '1', type: 'subscribe', payload: { query: WATCH } };
+  const types = () => heard.map(({ type }) => type);
+  say({ type: 'connection_init' });
+  await vi.waitFor(() => expect(types()).toEqual(['connection_ack']));
+
+  // One that has begun, and another subscription.
+  say(subscribe);
+  await begun.take();
+  const raw = (socket as unknown as { _socket: { cork(): void; uncork(): void } })._socket;
+  raw.cork();
+  say({ id: '1', type: 'complete' });
+  say(subscribe);
+  raw.uncork();
+  await begun.take();
+  await backend.create();
+  await vi.waitFor(() => expect(types()).toEqual(['connection_ack', 'next', 'next']));
+  say({ id: '1', type: 'complete' });
+
+  // One that has not, and a query.
+  isGated = true;
+  say(subscribe);
+  say({ id: '1', type: 'complete' });
+  say({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
+  await vi.waitFor(() => expect(types().slice(3)).toEqual(['next', 'complete']));
+  gate.resolve();
+  await begun.take();
+  await backend.create();
+  say({ type: 'ping' });
+  await vi.waitFor(() => expect(types()).toContain('pong'));
+  await backend.create();
+  say({ type: 'ping' });
+  await vi.waitFor(() => expect(types().filter((type) => type === 'pong')).toHaveLength(2));
+  expect(types().slice(3)).toEqual(['next', 'complete', 'pong', 'pong']);
+});
+
 test('a WebSocket client that does not answer is cut off, and its stream released', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   onTestFinished(() => void vi.useRealTimers());

@@ -145,6 +145,12 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
     expect(plan).not.toContain('tasks_status_id');
   });
 
+  test('what is late is looked for among the latest changes only', async () => {
+    const plan = await plans((sql) => recentGaps(sql));
+    expect(plan).toMatch(/using task_events_seq_key on task_events e\w*\n *Index Cond: \(seq >= /);
+    expect(plan).not.toContain('Join Filter');
+  });
+
   test.each<TaskFilter>([{ priority: ['HIGH'] }, { type: ['simulate'] }])(
     'a page far down the list by %o begins at its cursor, in the index',
     async (filter) => {

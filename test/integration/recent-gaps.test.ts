@@ -29,6 +29,15 @@ test('what comes before the first change of all may be missing as well', async (
   expect((await recentGaps(database)).gaps).toEqual([{ first: taken, last: taken }]);
 });
 
+test('what has been deleted before the first change that is left is not missing', async () => {
+  const database = await open();
+  await addEvents(database, { count: 5, secondsAgo: 90 });
+  const taken = await takeSeq(database);
+  await addEvents(database, { count: 3, secondsAgo: 90 });
+  await database.run({ text: 'delete from task_events where seq < $1' }, [taken]);
+  expect((await recentGaps(database)).gaps).toEqual([{ first: taken, last: taken }]);
+});
+
 test('it is told up to where changes have been deleted', async () => {
   const database = await open();
   await addEvents(database, { count: 3, secondsAgo: 0 });

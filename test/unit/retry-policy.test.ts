@@ -39,7 +39,7 @@ describe('the delay before the next attempt', () => {
     const endless = { baseMs: 1_000, factor: 2, capMs: Number.POSITIVE_INFINITY, jitter: 0 };
     expect(backoffMs(endless, 3, 0)).toBe(4_000);
     expect(backoffMs(endless, 5_000, 0)).toBe(year);
-    expect(backoffMs({ ...endless, baseMs: Number.NaN }, 1, 0)).toBe(year);
+    expect(backoffMs({ ...endless, baseMs: Number.NaN }, 2, 0)).toBe(2_000);
     expect(backoffMs({ ...endless, baseMs: -5 }, 1, 0)).toBe(0);
   });
 });
