@@ -3,11 +3,11 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { serverAudits } from 'graphql-http';
 import { createClient as createSseClient } from 'graphql-sse';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type ClientOptions, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { AppError } from '../../src/domain/errors.ts';
 import { createFakeFeed } from '../support/fake-feed.ts';
 import { startGraphqlApi } from '../support/graphql-api.ts';
-import { createInbox } from '../support/inbox.ts';
+import { openSocket } from '../support/open-socket.ts';
 import { makeTaskChange } from '../support/task-changes.ts';
 import { startTestService } from '../support/test-service.ts';
 
@@ -131,106 +131,6 @@ test('the stream is released when a WebSocket client unsubscribes, and when it i
   await once(socket, 'message');
   socket.terminate();
   await released();
-});
-
-test('an id that is used again before its first subscription has begun means the second one', async () => {
-  const backend = await startTestService();
-  const [late, begun] = [Promise.withResolvers<void>(), createInbox<number>()];
-  let opened = 0;
-  const api = await startGraphqlApi({
-    service: backend.service,
-    feed: {
-      ...backend.feed,
-      async watchTasks(filter, after) {
-        opened += 1;
-        const number = opened;
-        if (number === 1) await late.promise;
-        const stream = await backend.feed.watchTasks(filter, after);
-        begun.put(number);
-        return stream;
-      },
-    },
-  });
-  const socket = await openSocket(api.url);
-  const heard: { type: string }[] = [];
-  socket.on('message', (data) => heard.push(JSON.parse(String(data))));
-  const say = (message: object) => socket.send(JSON.stringify(message));
-  const subscribe = { id: '1', type: 'subscribe', payload: { query: WATCH } };
-  const types = () => heard.map(({ type }) => type);
-  say({ type: 'connection_init' });
-  await vi.waitFor(() => expect(types()).toEqual(['connection_ack']));
-  say(subscribe);
-  say({ id: '1', type: 'complete' });
-  say(subscribe);
-  expect(await begun.take()).toBe(2);
-  late.resolve();
-  expect(await begun.take()).toBe(1);
-
-  await backend.create();
-  await vi.waitFor(() => expect(types().length).toBeGreaterThan(2));
-  say({ id: '1', type: 'complete' });
-  say({ type: 'ping' });
-  await vi.waitFor(() => expect(types()).toContain('pong'));
-  await backend.create();
-  say({ type: 'ping' });
-  await vi.waitFor(() => expect(types().filter((type) => type === 'pong')).toHaveLength(2));
-  expect(types()).toEqual(['connection_ack', 'next', 'next', 'pong', 'pong']);
-});
-
-test('an id that is used again in the same breath is its new operation’s', async () => {
-  const backend = await startTestService();
-  const gate = Promise.withResolvers<void>();
-  const begun = createInbox<void>();
-  let isGated = false;
-  const api = await startGraphqlApi({
-    service: backend.service,
-    feed: {
-      ...backend.feed,
-      async watchTasks(filter, after) {
-        if (isGated) await gate.promise;
-        const stream = await backend.feed.watchTasks(filter, after);
-        begun.put();
-        return stream;
-      },
-    },
-  });
-  const socket = await openSocket(api.url);
-  const heard: { id?: string; type: string }[] = [];
-  socket.on('message', (data) => heard.push(JSON.parse(String(data))));
-  const say = (message: object) => socket.send(JSON.stringify(message));
-  const subscribe = { id: '1', type: 'subscribe', payload: { query: WATCH } };
-  const types = () => heard.map(({ type }) => type);
-  say({ type: 'connection_init' });
-  await vi.waitFor(() => expect(types()).toEqual(['connection_ack']));
-
-  // One that has begun, and another subscription.
-  say(subscribe);
-  await begun.take();
-  const raw = (socket as unknown as { _socket: { cork(): void; uncork(): void } })._socket;
-  raw.cork();
-  say({ id: '1', type: 'complete' });
-  say(subscribe);
-  raw.uncork();
-  await begun.take();
-  await backend.create();
-  await vi.waitFor(() => expect(types()).toEqual(['connection_ack', 'next', 'next']));
-  say({ id: '1', type: 'complete' });
-
-  // One that has not, and a query.
-  isGated = true;
-  say(subscribe);
-  say({ id: '1', type: 'complete' });
-  say({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
-  await vi.waitFor(() => expect(types().slice(3)).toEqual(['next', 'complete']));
-  gate.resolve();
-  await begun.take();
-  await backend.create();
-  say({ type: 'ping' });
-  await vi.waitFor(() => expect(types()).toContain('pong'));
-  await backend.create();
-  say({ type: 'ping' });
-  await vi.waitFor(() => expect(types().filter((type) => type === 'pong')).toHaveLength(2));
-  expect(types().slice(3)).toEqual(['next', 'complete', 'pong', 'pong']);
 });
 
 test('a WebSocket client that does not answer is cut off, and its stream released', async () => {
@@ -430,13 +330,6 @@ async function collect(results: AsyncIterable<{ data?: unknown }>): Promise<Watc
     events.push((data as { taskStatusChanged: WatchedEvent }).taskStatusChanged);
   }
   return events;
-}
-
-async function openSocket(url: string, options: ClientOptions = {}): Promise<WebSocket> {
-  const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws', options);
-  socket.on('error', () => {});
-  await once(socket, 'open');
-  return socket;
 }
 
 type Chunks = AsyncIterator<Uint8Array>;
