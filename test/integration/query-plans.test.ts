@@ -147,7 +147,7 @@ describe.each(['without statistics', 'with statistics'])(`at ${ROWS} tasks, %s`,
 
   test('what is late is looked for among the latest changes only', async () => {
     const plan = await plans((sql) => recentGaps(sql));
-    expect(plan).toMatch(/using task_events_seq_key on task_events e\w*\n *Index Cond: \(seq >= /);
+    expect(plan).toMatch(/Index Cond: \(seq >= /);
     expect(plan).not.toContain('Join Filter');
   });
 
