@@ -59,7 +59,7 @@ export function serviceUnavailable(what: string, cause: unknown): AppError {
 }
 
 /** Whether nothing is wrong with what was asked for: it may be asked again. */
-export function isUnavailable(error: unknown): error is AppError {
+export function isUnavailable(error: unknown): boolean {
   return error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE';
 }
 

@@ -134,8 +134,8 @@ interface Connection {
   readonly outlet: Outlet;
   readonly open: Set<Reading>;
   /**
-   * The latest operation of each id, and the results of those that are subscriptions. A client may use an id again as soon as it has completed it, also
-   * before that had begun; the protocol then takes the two for one.
+   * The latest operation of each id, and the results of those that are subscriptions. A client may use an id again as soon
+   * as it has completed it, also before that had begun; the protocol then takes the two for one.
    */
   readonly latest: Map<string, ExecutionArgs>;
   readonly results: Map<string, AsyncIterator<ExecutionResult, undefined>>;

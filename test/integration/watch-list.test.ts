@@ -1,3 +1,4 @@
+import { v7 as uuidv7 } from 'uuid';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { cancel, claim, retry } from '../../src/domain/transitions.ts';
 import { cursorOf, type StreamedChange } from '../../src/tasks/cursor.ts';
@@ -84,6 +85,29 @@ describe('a cursor from before what is kept', () => {
     for (const changes of [first, resumed]) {
       expect(await next(changes)).toMatchObject({ event: { taskId: id, version: 1 } });
     }
+  });
+
+  test('hides nothing from who begins while a transaction from before is open', async () => {
+    const [written, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const id = uuidv7();
+    const slow = app.database.transaction(async (tx) => {
+      const text = `
+        with task as (
+          insert into tasks (id, title, description, priority, status, type, max_attempts, attempt_budget, run_at)
+          values ($1, 'slow', '', 'LOW', 'NEW', 'simulate', 3, 3, now() + interval '1 hour')
+        )
+        insert into task_events (task_id, version, status, attempt) values ($1, 1, 'NEW', 0)`;
+      await tx.run({ text }, [id]);
+      written.resolve();
+      await gate.promise;
+    });
+    await written.promise;
+    await app.create(later);
+    await app.database.run({ text: 'delete from tasks' });
+    const changes = await app.feed.watchTasks({});
+    gate.resolve();
+    await slow;
+    expect(await next(changes)).toMatchObject({ event: { taskId: id, version: 1 } });
   });
 
   test('is refused after all events were thrown away at once', async () => {
